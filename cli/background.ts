@@ -1,0 +1,52 @@
+import { spawn } from 'node:child_process'
+import { closeSync, openSync, readFileSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { loadConfiguration } from '../plugins/options/index.ts'
+import { findApplication, findProject } from './arguments.ts'
+import type { LaunchRequest } from './launch.ts'
+
+const IN_BACKGROUND = 'FASTIFY_SWOOLE_INTERNAL_BACKGROUND'
+const DEFAULT_LOG = 'swoole.log'
+
+type News = { listening: string, pid: number } | { failed: string }
+
+/**
+ * Starts the same command again as a process of its own, with its output in the log file, and waits until it listens.
+ * Undefined: this process is to do the work itself.
+ */
+export async function startInBackground ({ app, project: named, config, commandLine }: LaunchRequest, args: string[]): Promise<number | undefined> {
+  if (process.env[IN_BACKGROUND] !== undefined) {
+    commandLine.log = { file: process.env[IN_BACKGROUND] }
+    delete process.env[IN_BACKGROUND]
+    return undefined
+  }
+  const project = findProject(named, findApplication(app, named))
+  const { options } = await loadConfiguration({ project, file: config, env: process.env, commandLine })
+  if (!options.performance.daemonize) return undefined
+
+  const log = options.log.file ?? DEFAULT_LOG
+  const path = join(project, log)
+  const output = openSync(path, 'a', 0o640)
+  const logged = statSync(path).size
+  const child = spawn(process.execPath, [...process.execArgv, process.argv[1]!, 'start', ...args], {
+    detached: true,
+    stdio: ['ignore', output, output, 'ipc'],
+    env: { ...process.env, [IN_BACKGROUND]: log }
+  })
+  closeSync(output)
+  const news = await new Promise<News>((resolve) => {
+    child.once('message', (news: News) => resolve(news))
+    child.once('exit', () => resolve({ failed: readFileSync(path).subarray(logged).toString().trim().replace(/^error /, '') }))
+  })
+  if ('failed' in news) throw new Error(news.failed)
+  child.disconnect()
+  child.unref()
+  process.stdout.write(`listening on ${news.listening} (process ${news.pid}, log ${path})\n`)
+  return 0
+}
+
+/** Tells the command that started this process in the background, if one did. */
+export function tellParent (news: News): void {
+  if (!process.connected) return
+  process.send!(news, undefined, {}, () => process.disconnect!())
+}

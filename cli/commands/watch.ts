@@ -1,0 +1,66 @@
+import { readArguments, readInteger } from '../arguments.ts'
+import { launch } from '../launch.ts'
+import { paint, terminalReporter } from '../launcher/reporter.ts'
+import { watchFiles } from '../launcher/watcher.ts'
+import { START_FLAGS, commandLineOptions } from './start.ts'
+
+const SHOWN_FILES = 5
+
+export async function execute (args: string[]): Promise<number> {
+  const { values, app: named } = readArguments(args, {
+    ...START_FLAGS,
+    'poll-interval': { type: 'string' },
+    'no-clear-cache': { type: 'boolean' }
+  } as const, true)
+  const commandLine = commandLineOptions(values)
+  const interval = readInteger('poll-interval', values['poll-interval'])
+  if (interval !== undefined) commandLine.hotReload = { polling: true, interval }
+  const { primary, project, app, options: { hotReload } } = await launch({ app: named, project: values.project, config: values.config, commandLine, defaultWorkers: 1, reportFiles: true })
+  const reporter = terminalReporter()
+  process.stdout.write(`${paint('green', 'listening', process.stdout)} on ${primary.url} (${primary.startedInMs} ms, process ${process.pid})\n`)
+  if (!hotReload.enabled) {
+    reporter.warn('hotReload.enabled is false: changes are not watched')
+    return primary.ended
+  }
+
+  let reloads = 0
+  let isReloading = false
+  let pending: string[] = []
+  const reload = async () => {
+    if (isReloading) return
+    isReloading = true
+    while (pending.length > 0) {
+      const files = pending
+      pending = []
+      reporter.note(`[reload ${++reloads}] ${describeFiles(files)}`)
+      try {
+        const { swapped } = primary.reload({ clearCache: values['no-clear-cache'] !== true, clearOpcache: false }, () => {})
+        const { durationMs } = await swapped
+        reporter.note(`${paint('green', 'new code serves', process.stdout)} (${durationMs} ms)`)
+        watcher.add(primary.loadedFiles())
+      } catch (error) {
+        reporter.warn((error as Error).message)
+      }
+    }
+    isReloading = false
+  }
+  const watcher = await watchFiles({
+    project,
+    paths: [app, ...hotReload.watch],
+    pollIntervalMs: hotReload.polling ? hotReload.interval : undefined,
+    changed (files) {
+      pending.push(...files)
+      reload()
+    },
+    warn: (message) => reporter.warn(message)
+  })
+  watcher.add(primary.loadedFiles())
+  const code = await primary.ended
+  await watcher.close()
+  return code
+}
+
+function describeFiles (files: string[]): string {
+  const shown = files.slice(0, SHOWN_FILES).join(', ')
+  return files.length > SHOWN_FILES ? `${shown} and ${files.length - SHOWN_FILES} more changed` : `${shown} changed`
+}

@@ -1,0 +1,250 @@
+import cluster from 'node:cluster'
+import { CrashLoopError } from '../../plugins/errors.ts'
+import type { ResolvedOptions } from '../../plugins/options/index.ts'
+import { setSlotState } from '../../plugins/shared-memory/index.ts'
+import type { LauncherMemory } from '../../plugins/shared-memory/index.ts'
+import type { Distributor } from './distributor.ts'
+import type { FromWorker, StartMessage } from './messages.ts'
+import type { Reporter } from './reporter.ts'
+import { RestartPolicy } from './restart-policy.ts'
+import { WorkerProcess, describeExit } from './worker-process.ts'
+import type { Exit } from './worker-process.ts'
+
+/** A place in the fleet that one worker after another fills; its number is what the worker is told as its id. */
+export interface Position {
+  readonly workerId: number
+  readonly role: 'http' | 'task'
+  current: WorkerProcess | undefined
+  /** Started to take the place of `current`. */
+  next: WorkerProcess | undefined
+  restart: NodeJS.Timeout | undefined
+}
+
+export interface FleetSettings {
+  app: string
+  project: string
+  httpWorkers: number
+  taskWorkers: number
+  options: ResolvedOptions
+  given: Record<string, unknown>
+  reportFiles: boolean
+  workerFile: string
+}
+
+export interface FleetEvents {
+  /** The fleet cannot go on: workers died before they were ready, one after another, and none serves. */
+  crashLoop (error: Error): void
+  reloadAsked (worker: WorkerProcess, id: number): void
+}
+
+/** All workers of the application: starts them, replaces those that die, lets them go. */
+export class Fleet {
+  readonly positions: Position[]
+  readonly settings: FleetSettings
+  generation = 1
+  #memory: LauncherMemory
+  #bells: string
+  #distributor: Distributor | undefined
+  #reporter: Reporter
+  #events: FleetEvents
+  #policy = new RestartPolicy()
+  #all = new Set<WorkerProcess>()
+  #hasStarted = false
+  #isStopping = false
+  #turn: Promise<unknown> = Promise.resolve()
+
+  constructor (settings: FleetSettings, memory: LauncherMemory, bells: string, distributor: Distributor | undefined, reporter: Reporter, events: FleetEvents) {
+    this.settings = settings
+    this.#memory = memory
+    this.#bells = bells
+    this.#distributor = distributor
+    this.#reporter = reporter
+    this.#events = events
+    const position = (role: 'http' | 'task', workerId: number): Position => ({ workerId, role, current: undefined, next: undefined, restart: undefined })
+    this.positions = [
+      ...Array.from({ length: settings.httpWorkers }, (_, n) => position('http', n)),
+      ...Array.from({ length: settings.taskWorkers }, (_, n) => position('task', settings.httpWorkers + n))
+    ]
+    cluster.setupPrimary({ exec: settings.workerFile, args: [settings.app], stdio: [0, 1, 2, 'ipc', memory.fd] } as never)
+  }
+
+  get workers (): ReadonlySet<WorkerProcess> {
+    return this.#all
+  }
+
+  get isStopping (): boolean {
+    return this.#isStopping
+  }
+
+  /** Starts a worker at every position, all at once. Rejects with the first one's error. */
+  async startAll (): Promise<void> {
+    await Promise.all(this.positions.map(async (position) => {
+      position.current = this.start(position, this.generation)
+      await position.current.ready
+      this.admit(position.current)
+    }))
+    this.#hasStarted = true
+    for (const position of this.positions) {
+      if (position.current === undefined) this.refill(position)
+    }
+  }
+
+  /** Runs reloads and replacements one after another. */
+  inTurn<T> (work: () => Promise<T>): Promise<T> {
+    const result = this.#turn.then(work)
+    this.#turn = result.catch(() => {})
+    return result
+  }
+
+  start (position: Position, generation: number): WorkerProcess {
+    const { app, project, httpWorkers, taskWorkers, options, given, reportFiles } = this.settings
+    const slot = this.#memory.claim(position.role, position.workerId, generation)
+    const message: StartMessage = {
+      type: 'start',
+      app,
+      project,
+      role: position.role,
+      workerId: position.workerId,
+      workers: position.role === 'http' ? httpWorkers : taskWorkers,
+      generation,
+      address: position.role === 'http' ? this.#distributor?.address : undefined,
+      reportFiles,
+      memory: { fd: INHERITED_MEMORY_FD, bytes: this.#memory.bytes, slot, bells: this.#bells },
+      options,
+      given
+    }
+    const worker = new WorkerProcess(message, options.performance.startTimeout, (message) => this.#heard(worker, message))
+    this.#all.add(worker)
+    worker.gone.then((exit) => this.#gone(position, worker, exit))
+    return worker
+  }
+
+  /** Gives a ready worker its share of the connections. */
+  admit (worker: WorkerProcess): void {
+    if (worker.state !== 'ready' && worker.state !== 'resting') return
+    worker.state = 'ready'
+    this.#policy.ready()
+    if (worker.role === 'http') this.#distributor?.add(worker)
+  }
+
+  rest (worker: WorkerProcess | undefined): void {
+    if (worker?.state !== 'ready') return
+    worker.state = 'resting'
+    this.#distributor?.rest(worker)
+  }
+
+  /** Lets a worker finish what it has and leave. */
+  dismiss (worker: WorkerProcess | undefined, timeoutMs = this.settings.options.performance.drainTimeout): void {
+    if (worker === undefined || worker.state === 'dead') return
+    this.#distributor?.rest(worker)
+    setSlotState(this.#memory.memory.region, worker.slot.index, 'draining')
+    worker.drain(timeoutMs)
+  }
+
+  /** Puts the worker that was started for a position in the place of the one there, which leaves. */
+  replace (position: Position): void {
+    const before = position.current
+    position.current = position.next
+    position.next = undefined
+    clearTimeout(position.restart)
+    this.dismiss(before)
+  }
+
+  /** Starts a worker at an empty position, now or after `delayMs`. */
+  refill (position: Position, delayMs = 0): void {
+    clearTimeout(position.restart)
+    position.restart = setTimeout(async () => {
+      if (this.#isStopping || position.current !== undefined || position.next !== undefined) return
+      const worker = position.current = this.start(position, this.generation)
+      try {
+        await worker.ready
+        this.admit(worker)
+      } catch {
+        // Its death is handled where every death is.
+      }
+    }, delayMs)
+  }
+
+  /** Starts a replacement, and lets `worker` leave when that is ready. The old one serves on if it does not come. */
+  recycle (worker: WorkerProcess, reason: string): Promise<void> {
+    return this.inTurn(async () => {
+      const position = this.positions.find(({ current }) => current === worker)
+      if (position === undefined || this.#isStopping || worker.state !== 'ready') return
+      this.#reporter.note(`worker ${worker.workerId} (process ${worker.pid}) is replaced: ${reason}`)
+      const next = position.next = this.start(position, this.generation)
+      try {
+        await next.ready
+        this.admit(next)
+        this.replace(position)
+      } catch (error) {
+        position.next = undefined
+        this.#reporter.warn(`worker ${worker.workerId} stays, its replacement failed: ${(error as Error).message}`)
+        if (position.current === undefined) this.refill(position)
+      }
+    })
+  }
+
+  /** Lets all workers finish within `timeoutMs` and kills those that have not. */
+  async stop (timeoutMs: number, progress: (line: string) => void): Promise<void> {
+    this.#isStopping = true
+    for (const { restart } of this.positions) clearTimeout(restart)
+    const total = this.#all.size
+    let left = 0
+    const gone = [...this.#all].map(async (worker) => {
+      this.dismiss(worker, timeoutMs)
+      await worker.gone
+      progress(`stopping ${++left}/${total}`)
+    })
+    await Promise.all(gone)
+  }
+
+  kill (): void {
+    this.#isStopping = true
+    for (const { restart } of this.positions) clearTimeout(restart)
+    for (const worker of this.#all) worker.kill()
+  }
+
+  announceStop (): void {
+    for (const worker of this.#all) worker.send({ type: 'unready' })
+  }
+
+  #heard (worker: WorkerProcess, message: FromWorker): void {
+    switch (message.type) {
+      case 'accepted':
+        this.#distributor?.accepted(worker)
+        break
+      case 'recycle':
+        this.recycle(worker, message.reason)
+        break
+      case 'reload':
+        this.#events.reloadAsked(worker, message.id)
+        break
+    }
+  }
+
+  #gone (position: Position, worker: WorkerProcess, exit: Exit): void {
+    this.#all.delete(worker)
+    this.#distributor?.remove(worker)
+    this.#memory.memory.recover(worker.slot)
+    if (position.current !== worker || this.#isStopping) return
+    position.current = undefined
+    const readyForMs = worker.readyAt === 0 ? undefined : performance.now() - worker.readyAt
+    const delayMs = this.#policy.died(position.workerId, { exit, readyForMs })
+    if (!this.#hasStarted) return
+    this.#reporter.warn(`worker ${worker.workerId} (process ${worker.pid}) died ${describeExit(exit)}${delayMs > 0 ? `, the next one starts in ${delayMs} ms` : ''}`)
+    if (this.#isCrashLoop()) {
+      const { deathsBeforeReady } = this.#policy
+      worker.ready.catch((error: Error) => this.#events.crashLoop(new CrashLoopError(deathsBeforeReady, 'before they were ready', error.message)))
+      return
+    }
+    if (position.next === undefined) this.refill(position, delayMs)
+  }
+
+  #isCrashLoop (): boolean {
+    return this.#policy.deathsBeforeReady >= this.settings.options.performance.crashLimit &&
+      this.positions.every(({ role, current }) => role === 'task' || current?.state !== 'ready')
+  }
+}
+
+/** 0 to 2 are the standard streams and 3 is the channel to the primary. */
+const INHERITED_MEMORY_FD = 4

@@ -1,0 +1,75 @@
+import { ReloadFailedError } from '../../plugins/errors.ts'
+import type { Fleet, Position } from './fleet.ts'
+
+export interface ReloadResult {
+  generation: number
+  durationMs: number
+}
+
+export interface Reload {
+  /** All new workers are in and the old ones are leaving. Rejects with FST_SWOOLE_RELOAD_FAILED: the old ones serve on. */
+  swapped: Promise<ReloadResult>
+  /** The old ones have left: whatever is answered from now on, new code answers. */
+  finished: Promise<ReloadResult>
+}
+
+/**
+ * Brings in new code. One new worker after another starts; the old one at its position then rests, that is, keeps its
+ * connections and gets no new ones. When all new ones are in, the old ones leave. If one does not come, the new ones
+ * leave again and the old ones are called back: the application never serves a mixture for longer than the reload.
+ */
+export function rollingReload (fleet: Fleet, roles: Array<'http' | 'task'>, progress: (line: string) => void): Reload {
+  const startedAt = performance.now()
+  const result = () => ({ generation: fleet.generation, durationMs: Math.round(performance.now() - startedAt) })
+  const leaving: Array<Promise<unknown>> = []
+
+  const swapped = fleet.inTurn(async () => {
+    const positions = fleet.positions.filter(({ role }) => roles.includes(role))
+    // Only a reload of all is a new generation of the application.
+    const generation = positions.length === fleet.positions.length ? fleet.generation + 1 : fleet.generation
+    try {
+      for (const [n, position] of positions.entries()) {
+        progress(`reloading ${n + 1}/${positions.length}`)
+        await bringIn(fleet, position, generation)
+        requireAlive(fleet, positions)
+      }
+    } catch (error) {
+      for (const position of positions) takeBack(fleet, position)
+      throw new ReloadFailedError((error as Error).message)
+    }
+    fleet.generation = generation
+    for (const position of positions) {
+      if (position.current !== undefined) leaving.push(position.current.gone)
+      fleet.replace(position)
+    }
+    return result()
+  })
+  const finished = swapped.then(async () => {
+    await Promise.all(leaving)
+    return result()
+  })
+  finished.catch(() => {})
+  return { swapped, finished }
+}
+
+async function bringIn (fleet: Fleet, position: Position, generation: number): Promise<void> {
+  if (fleet.isStopping) throw new Error('the application is stopping')
+  position.next = fleet.start(position, generation)
+  await position.next.ready
+  fleet.admit(position.next)
+  fleet.rest(position.current)
+}
+
+function requireAlive (fleet: Fleet, positions: Position[]): void {
+  if (fleet.isStopping) throw new Error('the application is stopping')
+  const dead = positions.find(({ next }) => next?.state === 'dead')
+  if (dead !== undefined) throw new Error(`worker ${dead.workerId} died just after it was ready`)
+}
+
+function takeBack (fleet: Fleet, position: Position): void {
+  const { next } = position
+  position.next = undefined
+  fleet.dismiss(next)
+  if (position.current === undefined) fleet.refill(position)
+  else if (position.current.state === 'resting') fleet.admit(position.current)
+}

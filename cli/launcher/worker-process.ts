@@ -1,0 +1,134 @@
+import cluster from 'node:cluster'
+import type { Worker } from 'node:cluster'
+import { WorkerStartError } from '../../plugins/errors.ts'
+import type { SlotIdentity } from '../../plugins/shared-memory/index.ts'
+import type { ConnectionHandle, Taker } from './distributor.ts'
+import type { FromWorker, StartMessage, ToWorker } from './messages.ts'
+
+export interface Exit {
+  code: number | null
+  signal: string | null
+}
+
+/**
+ *     starting ──▶ ready ◀──▶ resting ──▶ draining ──▶ dead
+ *
+ * A resting worker serves the connections it has and gets no new ones; it may be called back. From every state a worker
+ * may die.
+ */
+export type WorkerState = 'starting' | 'ready' | 'resting' | 'draining' | 'dead'
+
+/** One worker process as the primary sees it. */
+export class WorkerProcess implements Taker {
+  readonly workerId: number
+  readonly role: 'http' | 'task'
+  readonly generation: number
+  readonly slot: SlotIdentity
+  readonly pid: number
+  state: WorkerState = 'starting'
+  readyAt = 0
+  /** Heartbeats seen, to tell a stuck event loop. */
+  heartbeat = { count: -1, at: performance.now() }
+  /** Settles when the worker is ready, or rejects with FST_SWOOLE_WORKER_START and the worker's own error. */
+  readonly ready: Promise<void>
+  /** Settles when the process is gone and all that it had sent is read. */
+  readonly gone: Promise<Exit>
+  files: string[] = []
+  #worker: Worker
+  #listener: (message: FromWorker) => void
+
+  constructor (start: StartMessage, startTimeoutMs: number, listener: (message: FromWorker) => void) {
+    this.workerId = start.workerId
+    this.role = start.role
+    this.generation = start.generation
+    this.slot = start.memory.slot
+    this.#listener = listener
+    this.#worker = cluster.fork()
+    this.pid = this.#worker.process.pid ?? 0
+    this.gone = this.#watchEnd()
+    this.ready = this.#watchStart(startTimeoutMs)
+    this.ready.catch(() => {})
+    this.send(start)
+  }
+
+  give (connection: ConnectionHandle): void {
+    this.send({ type: 'connection' }, connection)
+  }
+
+  send (message: ToWorker, handle?: ConnectionHandle): void {
+    // A channel that is closing already is the worker's death, which `gone` reports.
+    this.#worker.process.send(message, handle as never, {}, () => {})
+  }
+
+  drain (timeoutMs: number): void {
+    if (this.state === 'dead' || this.state === 'draining') return
+    this.state = 'draining'
+    this.send({ type: 'drain', timeoutMs })
+    // The worker keeps its own deadline; this one is for a worker that cannot.
+    const timer = setTimeout(() => this.kill(), timeoutMs + KILL_GRACE_MS)
+    this.gone.then(() => clearTimeout(timer))
+  }
+
+  kill (): void {
+    if (this.state !== 'dead') this.#worker.process.kill('SIGKILL')
+  }
+
+  #watchEnd (): Promise<Exit> {
+    const { process } = this.#worker
+    return new Promise((resolve) => {
+      let exit: Exit | undefined
+      let isDisconnected = false
+      const settle = () => {
+        if (exit === undefined || !isDisconnected || this.state === 'dead') return
+        this.state = 'dead'
+        resolve(exit)
+      }
+      process.once('exit', (code, signal) => {
+        exit = { code, signal }
+        settle()
+      })
+      process.once('disconnect', () => {
+        isDisconnected = true
+        settle()
+      })
+      process.once('error', () => {
+        exit ??= { code: 1, signal: null }
+        isDisconnected = true
+        settle()
+      })
+    })
+  }
+
+  #watchStart (timeoutMs: number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const fail = (reason: string) => reject(new WorkerStartError(this.workerId, reason))
+      const timer = setTimeout(() => {
+        fail(`it was not ready within ${timeoutMs} ms (performance.startTimeout)`)
+        this.kill()
+      }, timeoutMs)
+      this.#worker.process.on('message', (message: FromWorker) => {
+        if (message.type === 'failed') {
+          clearTimeout(timer)
+          fail(message.error)
+        } else if (message.type === 'ready') {
+          clearTimeout(timer)
+          if (this.state === 'starting') this.state = 'ready'
+          this.readyAt = performance.now()
+          this.files = message.files
+          resolve()
+        }
+        this.#listener(message)
+      })
+      this.gone.then((exit) => {
+        clearTimeout(timer)
+        fail(`it ended ${describeExit(exit)} before it was ready`)
+      })
+    })
+  }
+}
+
+const KILL_GRACE_MS = 5000
+
+export function describeExit ({ code, signal }: Exit): string {
+  return signal === null ? `with exit code ${code}` : `by ${signal}`
+}

@@ -1,0 +1,37 @@
+import createError from '@fastify/error'
+
+/*
+ * Every error of fastify-swoole is made here, so that a code is spelled once and `docs/errors.md` can be checked
+ * against one file. The message names the object, the value met and what to do.
+ */
+
+// options and configuration
+export const OptionsInvalidError = createError('FST_SWOOLE_OPTIONS_INVALID', '%s', 500, TypeError)
+export const ConfigUnreadableError = createError('FST_SWOOLE_CONFIG_UNREADABLE', 'The configuration %s cannot be used: %s', 500)
+export const DurationInvalidError = createError('FST_SWOOLE_DURATION_INVALID', '%s is %s, but must be a duration: milliseconds, or a string such as "250ms", "5s", "1m", "2h"', 500, TypeError)
+export const PackageMissingError = createError('FST_SWOOLE_PACKAGE_MISSING', '%s needs the package "%s": npm install %s', 500)
+
+// shared memory
+export const MemoryFullError = createError('FST_SWOOLE_MEMORY_FULL', 'No room for %s bytes in the shared memory of %s bytes: raise memory.size', 507)
+export const DirectoryFullError = createError('FST_SWOOLE_DIRECTORY_FULL', 'No room for the name "%s": the shared memory holds %s named objects, the most it can', 507)
+export const NameInvalidError = createError('FST_SWOOLE_NAME_INVALID', 'The name of %s is %s, but must be a string of 1 to %s bytes in UTF-8', 500, TypeError)
+export const SchemaMismatchError = createError('FST_SWOOLE_SCHEMA_MISMATCH', '%s exists as %s and cannot be opened as %s: use one definition, or another name', 500)
+export const SlotsFullError = createError('FST_SWOOLE_SLOTS_FULL', 'All %s worker slots of the shared memory are taken: start fewer workers', 500)
+export const MemoryFileError = createError('FST_SWOOLE_MEMORY_FILE', 'memory.file %s cannot be used: %s', 500)
+export const MemoryUnavailableError = createError('FST_SWOOLE_MEMORY_UNAVAILABLE', 'The shared memory cannot be %s: %s', 500)
+export const ClosedError = createError('FST_SWOOLE_CLOSED', '%s was used after the application had closed', 503)
+
+// atomic
+export const AtomicValueError = createError('FST_SWOOLE_ATOMIC_VALUE', 'Atomic "%s": %s, but must be %s', 500, RangeError)
+export const TooManyWaitersError = createError('FST_SWOOLE_TOO_MANY_WAITERS', '"%s" has %s waiters in this worker, the most it can have', 503)
+
+// runtime and launcher
+export const ReloadFailedError = createError('FST_SWOOLE_RELOAD_FAILED', 'The reload failed, the old workers still serve: %s', 503)
+export const NoLauncherError = createError('FST_SWOOLE_NO_LAUNCHER', '%s needs the launcher: start the application with "fastify-swoole start"', 501)
+export const WorkerStartError = createError('FST_SWOOLE_WORKER_START', 'Worker %s did not start: %s', 500)
+export const CrashLoopError = createError('FST_SWOOLE_CRASH_LOOP', '%s workers in a row died %s, the last one: %s', 500)
+export const AlreadyRunningError = createError('FST_SWOOLE_ALREADY_RUNNING', 'This application is already running (process %s): use "fastify-swoole reload" or "fastify-swoole stop"', 500)
+export const NotRunningError = createError('FST_SWOOLE_NOT_RUNNING', 'No fastify-swoole application is running for %s', 500)
+export const NoAnswerError = createError('FST_SWOOLE_NO_ANSWER', 'The launcher (process %s) %s', 504)
+export const ListenError = createError('FST_SWOOLE_LISTEN', 'Cannot listen on %s: %s', 500)
+export const AppInvalidError = createError('FST_SWOOLE_APP_INVALID', 'The application %s cannot be used: %s', 500)

@@ -1,0 +1,28 @@
+import { durationSchema } from '../duration.ts'
+
+/** How many requests one client may make. */
+export const rateLimiter = {
+  type: 'object',
+  description: 'How many requests one client may make.',
+  additionalProperties: false,
+  properties: {
+    enabled: {
+      type: 'boolean',
+      description: 'Limit; false allows everything.',
+      default: true
+    },
+    maxRequests: {
+      type: 'integer',
+      minimum: 1,
+      maximum: 2_147_483_647,
+      description: 'Requests that one client may make in a window.',
+      default: 100
+    },
+    window: {
+      ...durationSchema,
+      minimum: 1,
+      description: 'Length of the window.',
+      default: '60s'
+    }
+  }
+} as const

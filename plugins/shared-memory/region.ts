@@ -1,0 +1,69 @@
+import { randomBytes } from 'node:crypto'
+import { hashBytes } from './hash.ts'
+import { CHUNK_BYTES, Header, LAYOUT_VERSION, MAGIC, sectionsOf } from './layout.ts'
+import type { Sections } from './layout.ts'
+
+/**
+ * A region and the views on it. What another worker may write is read through `Atomics`, or between two `Atomics`
+ * calls that frame it: to V8 a mapped buffer is not shared, it may keep a plain read as if nobody else wrote.
+ */
+export class Region {
+  readonly bytes: number
+  readonly i32: Int32Array
+  readonly i64: BigInt64Array
+  readonly f64: Float64Array
+  readonly u8: Uint8Array
+  readonly sections: Sections
+
+  constructor (buffer: ArrayBufferLike) {
+    this.bytes = buffer.byteLength
+    this.i32 = new Int32Array(buffer)
+    this.i64 = new BigInt64Array(buffer)
+    this.f64 = new Float64Array(buffer)
+    this.u8 = new Uint8Array(buffer)
+    this.sections = sectionsOf(this.bytes)
+  }
+
+  get seed (): [number, number] {
+    return [this.i32[Header.SEED_0]!, this.i32[Header.SEED_1]!]
+  }
+
+  get generation (): number {
+    return Atomics.load(this.i32, Header.GENERATION)
+  }
+}
+
+/** The size that a region of about `bytes` really has: a whole number of chunks, so that it maps without a rest. */
+export function regionBytes (bytes: number): number {
+  return Math.ceil(bytes / CHUNK_BYTES) * CHUNK_BYTES
+}
+
+/** Writes the header of a new region over zeroed bytes; the magic comes last, so a half-made one is none. */
+export function formatRegion (region: Region): void {
+  const { i32 } = region
+  const seed = randomBytes(8)
+  i32[Header.VERSION] = LAYOUT_VERSION
+  i32[Header.CHUNKS] = region.sections.chunks
+  i32[Header.SEED_0] = seed.readInt32LE(0)
+  i32[Header.SEED_1] = seed.readInt32LE(4)
+  i32[Header.CHECKSUM] = headerChecksum(region)
+  Atomics.store(i32, Header.MAGIC_1, MAGIC[1])
+  Atomics.store(i32, Header.MAGIC_0, MAGIC[0])
+}
+
+/** Why the bytes are no region of ours, or undefined when they are one. */
+export function regionFault (region: Region): string | undefined {
+  const { i32 } = region
+  if (i32[Header.MAGIC_0] !== MAGIC[0] || i32[Header.MAGIC_1] !== MAGIC[1]) return 'it is not a shared memory of fastify-swoole'
+  if (i32[Header.VERSION] !== LAYOUT_VERSION) {
+    return `it has layout version ${i32[Header.VERSION]}, this release reads version ${LAYOUT_VERSION}`
+  }
+  if (i32[Header.CHECKSUM] !== headerChecksum(region)) return 'its header is damaged'
+  if (i32[Header.CHUNKS] !== region.sections.chunks) return 'its header is of a file of another size'
+  return undefined
+}
+
+function headerChecksum (region: Region): number {
+  const constants = region.u8.subarray(Header.VERSION * 4, Header.CHECKSUM * 4)
+  return hashBytes(constants, constants.length, LAYOUT_VERSION, 0) | 0
+}

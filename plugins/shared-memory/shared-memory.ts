@@ -1,0 +1,98 @@
+import { closeSync } from 'node:fs'
+import { Allocator } from './allocator.ts'
+import { Directory } from './directory.ts'
+import type { ObjectSpec } from './directory.ts'
+import { Doorbell, fifoWire, noWire, threadWire } from './doorbell.ts'
+import { Slot } from './layout.ts'
+import { libc } from './libc.ts'
+import { Region, formatRegion, regionBytes } from './region.ts'
+import { claimSlot, freeSlot, slotWord } from './slots.ts'
+import type { SlotIdentity } from './slots.ts'
+
+type Connect = ConstructorParameters<typeof Doorbell>[2]
+
+/** One worker's view of a region: what it allocates, opens and waits for carries the tag of its slot. */
+export class SharedMemory {
+  readonly region: Region
+  readonly slot: SlotIdentity
+  readonly allocator: Allocator
+  readonly doorbell: Doorbell
+  #directory: Directory
+  #closers = new Set<() => void>()
+  #isClosed = false
+
+  constructor (region: Region, slot: SlotIdentity, connect: Connect) {
+    this.region = region
+    this.slot = slot
+    this.allocator = new Allocator(region, slot)
+    this.doorbell = new Doorbell(region, slot, connect)
+    this.#directory = new Directory(region, this.allocator)
+  }
+
+  get isClosed (): boolean {
+    return this.#isClosed
+  }
+
+  /** The payload's byte offset of a named object; the first caller creates it. See `Directory.open` for its errors. */
+  open (spec: ObjectSpec): number {
+    return this.#directory.open(spec)
+  }
+
+  /** The definition that a named object was created with, undefined when there is none. */
+  find (type: string, name: string): unknown {
+    return this.#directory.find(type, name)
+  }
+
+  /** Settles what the dead worker of a slot held, and frees the slot. May be done by any worker, and more than once. */
+  recover (dead: SlotIdentity): void {
+    this.allocator.recover(dead.index, dead.tag)
+    freeSlot(this.region, dead.index)
+    this.doorbell.ringMarked()
+  }
+
+  onClose (listener: () => void): void {
+    this.#closers.add(listener)
+  }
+
+  offClose (listener: () => void): void {
+    this.#closers.delete(listener)
+  }
+
+  close (): void {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    for (const closer of this.#closers) closer()
+    this.doorbell.close()
+  }
+}
+
+/** A memory of this process alone. Rounded up to whole chunks of 64 KiB; nothing is used before it is written. */
+export function createLocalMemory (bytes: number): SharedMemory {
+  const region = new Region(new SharedArrayBuffer(regionBytes(bytes)))
+  formatRegion(region)
+  const slot = claimSlot(region, 'standalone', 0, 1)
+  region.i32[slotWord(slot.index, Slot.PID)] = process.pid
+  return new SharedMemory(region, slot, noWire)
+}
+
+/** What a worker process needs to attach to the launcher's memory. */
+export interface Attachment {
+  fd: number
+  bytes: number
+  slot: SlotIdentity
+  /** The folder of the bells. */
+  bells: string
+}
+
+/** Maps the launcher's memory. The descriptor is closed: the mapping stays, and no grandchild inherits it. */
+export function attachMemory ({ fd, bytes, slot, bells }: Attachment): SharedMemory {
+  const region = new Region(libc().map(fd, bytes))
+  closeSync(fd)
+  return new SharedMemory(region, slot, fifoWire(bells, slot.index))
+}
+
+/** A thread's view of a region in a SharedArrayBuffer; another thread claimed the slot for it. */
+export function attachThreadMemory (buffer: SharedArrayBuffer, slot: SlotIdentity): SharedMemory {
+  const region = new Region(buffer)
+  return new SharedMemory(region, slot, threadWire(region, slot.index))
+}

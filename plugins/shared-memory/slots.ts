@@ -1,0 +1,112 @@
+import { SlotsFullError } from '../errors.ts'
+import { EPOCH_LIMIT, Header, INTENTS, SLOTS, SLOTS_OFFSET, SLOT_WORDS, Slot, SlotRole, SlotState } from './layout.ts'
+import type { Region } from './region.ts'
+
+export type Role = 'primary' | 'http' | 'task' | 'standalone'
+export type State = 'starting' | 'ready' | 'draining'
+
+export interface SlotIdentity {
+  index: number
+  tag: number
+}
+
+export interface SlotInfo extends SlotIdentity {
+  id: number
+  role: Role
+  pid: number
+  generation: number
+  state: State
+  startedAt: Date
+  requests: number
+  inFlight: number
+  connections: number
+  rss: number
+  eventLoopUtilization: number
+  eventLoopDelayP99Ms: number
+}
+
+const ROLES: Role[] = ['primary', 'http', 'task', 'standalone']
+const STATES: State[] = ['starting', 'ready', 'draining']
+
+const base = (index: number) => SLOTS_OFFSET / 4 + index * SLOT_WORDS
+
+export const slotWord = (index: number, field: number) => base(index) + field
+export const slotDouble = (index: number, field: number) => (base(index) + field) / 2
+export const slotOf = (tag: number) => tag & (SLOTS - 1)
+
+/**
+ * Takes a free slot for a worker that is about to start. Only one process claims slots (the launcher, or the process
+ * that is alone), so this needs no race.
+ */
+export function claimSlot (region: Region, role: Role, workerId: number, generation: number): SlotIdentity {
+  const { i32, f64 } = region
+  for (let index = 0; index < SLOTS; index++) {
+    if (Atomics.load(i32, slotWord(index, Slot.STATE)) !== SlotState.FREE) continue
+    const epoch = (i32[slotWord(index, Slot.EPOCH)]! + 1) % EPOCH_LIMIT || 1
+    for (let field = Slot.PID; field < SLOT_WORDS; field++) i32[slotWord(index, field)] = 0
+    i32[slotWord(index, Slot.ROLE)] = SlotRole[role.toUpperCase() as keyof typeof SlotRole]
+    i32[slotWord(index, Slot.WORKER_ID)] = workerId
+    i32[slotWord(index, Slot.GENERATION)] = generation
+    f64[slotDouble(index, Slot.STARTED_AT)] = Date.now()
+    Atomics.store(i32, slotWord(index, Slot.EPOCH), epoch)
+    Atomics.store(i32, slotWord(index, Slot.STATE), SlotState.STARTING)
+    if (index >= Atomics.load(i32, Header.SLOTS_USED)) Atomics.store(i32, Header.SLOTS_USED, index + 1)
+    return { index, tag: epoch * SLOTS + index }
+  }
+  throw new SlotsFullError(SLOTS)
+}
+
+/** Gives the slot back; only after `recoverSlot`, or what the worker held is lost to everybody. */
+export function freeSlot (region: Region, index: number): void {
+  Atomics.store(region.i32, slotWord(index, Slot.STATE), SlotState.FREE)
+}
+
+export function setSlotState (region: Region, index: number, state: State): void {
+  Atomics.store(region.i32, slotWord(index, Slot.STATE), STATES.indexOf(state) + 1)
+}
+
+/** Whether the worker that a tag names still lives. What carries the tag of one that does not is anybody's to repair. */
+export function isAlive (region: Region, tag: number): boolean {
+  const index = slotOf(tag)
+  return Atomics.load(region.i32, slotWord(index, Slot.EPOCH)) === tag >>> 10 &&
+    Atomics.load(region.i32, slotWord(index, Slot.STATE)) !== SlotState.FREE
+}
+
+export function slotsUsed (region: Region): number {
+  return Atomics.load(region.i32, Header.SLOTS_USED)
+}
+
+/** The live workers, as they last described themselves. */
+export function readSlots (region: Region): SlotInfo[] {
+  const { i32, f64 } = region
+  const slots: SlotInfo[] = []
+  for (let index = 0; index < slotsUsed(region); index++) {
+    const word = (field: number) => Atomics.load(i32, slotWord(index, field))
+    const double = (field: number) => f64[slotDouble(index, field)]!
+    const state = word(Slot.STATE)
+    if (state === SlotState.FREE) continue
+    slots.push({
+      index,
+      tag: word(Slot.EPOCH) * SLOTS + index,
+      id: word(Slot.WORKER_ID),
+      role: ROLES[word(Slot.ROLE)]!,
+      pid: word(Slot.PID),
+      generation: word(Slot.GENERATION),
+      state: STATES[state - 1]!,
+      startedAt: new Date(double(Slot.STARTED_AT)),
+      requests: double(Slot.REQUESTS),
+      inFlight: word(Slot.IN_FLIGHT),
+      connections: word(Slot.CONNECTIONS),
+      rss: double(Slot.RSS),
+      eventLoopUtilization: double(Slot.LOOP_UTILIZATION),
+      eventLoopDelayP99Ms: double(Slot.LOOP_DELAY_P99)
+    })
+  }
+  return slots
+}
+
+/** The first word of the `n`th intent of a slot; the second is the one after it. */
+export function intentWord (index: number, n: number): number {
+  if (n < 0 || n >= INTENTS) throw new RangeError(`intent ${n} of ${INTENTS}`)
+  return slotWord(index, Slot.INTENTS + n * 2)
+}

@@ -1,0 +1,82 @@
+import fp from 'fastify-plugin'
+import type { FastifyPluginAsync } from 'fastify'
+import atomic from './atomic/index.ts'
+import { NoLauncherError } from './errors.ts'
+import health from './health/index.ts'
+import { mergeOptions, resolveOptions } from './options/index.ts'
+import type { ResolvedOptions, SwooleOptions } from './options/index.ts'
+import { launcherRuntime, workerInfos } from './runtime.ts'
+import type { LauncherRuntime, WorkerInfo } from './runtime.ts'
+import { memoryFor, readSlots, setSlotState } from './shared-memory/index.ts'
+import type { SharedMemory } from './shared-memory/index.ts'
+
+export type { SwooleOptions } from './options/index.ts'
+export type { WorkerInfo } from './runtime.ts'
+
+/** `fastify.swoole`: who this worker is, and who the others are. */
+export interface SwooleRuntime {
+  /** 0-based; HTTP workers first, then task workers. Stable while the worker lives, and taken over by its replacement. */
+  readonly workerId: number
+  /** 'standalone': no launcher started this process. */
+  readonly role: 'http' | 'task' | 'standalone'
+  readonly mode: 'process' | 'thread' | 'standalone'
+  /** Of the code that this worker runs: 1 at first, one more with each successful reload. */
+  readonly generation: number
+  /** All options, with defaults; durations in milliseconds, sizes in bytes. */
+  readonly options: ResolvedOptions
+  /** Every live worker of the application. */
+  workers (): WorkerInfo[]
+  /**
+   * Replaces all workers by new ones that load the code anew, one after another, with no request dropped. Settles when
+   * the new ones are in; the worker that asked leaves after it has answered.
+   * Rejects with FST_SWOOLE_RELOAD_FAILED (the old workers serve on), or FST_SWOOLE_NO_LAUNCHER.
+   */
+  reload (): Promise<{ generation: number, durationMs: number }>
+}
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    swoole: SwooleRuntime
+  }
+}
+
+/** Blocks that are read before the application is loaded: with a launcher, its own sources count. */
+const LAUNCHER_BLOCKS = ['http', 'https', 'http2', 'hotReload', 'performance', 'memory', 'log'] as const
+
+const swoole: FastifyPluginAsync<SwooleOptions> = async (fastify, given) => {
+  const launcher = launcherRuntime()
+  const options = resolveOptions(mergeOptions(given, (launcher?.given ?? {}) as SwooleOptions), 'the options of the plugin fastify-swoole')
+  if (launcher !== undefined) warnOfLateOptions(fastify.log, given, launcher)
+  const memory = memoryFor(fastify.server, options.memory.size)
+  fastify.decorate('swoole', launcher === undefined ? standalone(options, memory) : launched(options, memory, launcher))
+
+  await fastify.register(atomic)
+  if (options.health !== false) await fastify.register(health, options.health)
+}
+
+function launched (options: ResolvedOptions, memory: SharedMemory, { workerId, role, mode, generation, reload }: LauncherRuntime): SwooleRuntime {
+  return { workerId, role, mode, generation, options, reload, workers: () => workerInfos(readSlots(memory.region)) }
+}
+
+function standalone (options: ResolvedOptions, memory: SharedMemory): SwooleRuntime {
+  setSlotState(memory.region, memory.slot.index, 'ready')
+  return {
+    workerId: 0,
+    role: 'standalone',
+    mode: 'standalone',
+    generation: 1,
+    options,
+    workers: () => workerInfos(readSlots(memory.region)),
+    async reload () {
+      throw new NoLauncherError('fastify.swoole.reload()')
+    }
+  }
+}
+
+function warnOfLateOptions (log: { warn (object: object, message: string): void }, given: SwooleOptions, launcher: LauncherRuntime): void {
+  const late = LAUNCHER_BLOCKS.filter((block) => given[block] !== undefined && JSON.stringify(given[block]) !== JSON.stringify(launcher.given[block]))
+  if (late.length === 0) return
+  log.warn({ options: late }, 'these options are read before the application is loaded: put them into swoole.config.ts, the environment or the command line')
+}
+
+export default fp(swoole, { fastify: '5.x', name: 'fastify-swoole' })

@@ -1,0 +1,98 @@
+/*
+ * A URL shortener, on every core. `npm start` serves it; `fastify start server.ts` serves the same file in one process.
+ * In an application of yours the plugin is `import swoole from 'fastify-swoole'`.
+ */
+import { createHash } from 'node:crypto'
+import createError from '@fastify/error'
+import type { FastifyInstance } from 'fastify'
+import { memoryFor } from './plugins/shared-memory/index.ts'
+import swoole from './plugins/swoole.ts'
+
+const InvalidUrlError = createError('LINK_URL_INVALID', 'The url is %s, but must be an absolute http or https URL', 400)
+const UnknownCodeError = createError('LINK_UNKNOWN', 'There is no link with the code "%s"', 404)
+
+const codeParams = { type: 'object', properties: { code: { type: 'string', maxLength: 64 } } } as const
+const newLink = {
+  type: 'object',
+  required: ['url'],
+  additionalProperties: false,
+  properties: { url: { type: 'string', maxLength: 2000 } }
+} as const
+const link = {
+  type: 'object',
+  properties: { code: { type: 'string' }, url: { type: 'string' }, clicks: { type: 'integer' } }
+} as const
+
+export default async function shortener (fastify: FastifyInstance) {
+  await fastify.register(swoole, { health: {} })
+
+  // A link is a named object of the shared memory: every worker finds it, and it outlives the worker that made it.
+  const memory = memoryFor(fastify.server)
+  const clicks = (code: string) => fastify.atomic(`clicks:${code}`)
+  const findLink = (code: string) => {
+    const url = memory.find('link', code) as string | undefined
+    if (url === undefined) throw new UnknownCodeError(code)
+    return url
+  }
+
+  fastify.post<{ Body: { url: string } }>('/links', { schema: { body: newLink, response: { 201: link } } }, async (request, reply) => {
+    const url = parseUrl(request.body.url)
+    const code = createHash('sha256').update(url).digest('base64url').slice(0, 10)
+    memory.open({ type: 'link', name: code, definition: url, bytes: 0 })
+    return reply.code(201).header('location', `/links/${code}`).send({ code, url, clicks: clicks(code).get() })
+  })
+
+  fastify.get<{ Params: { code: string } }>('/links/:code', { schema: { params: codeParams, response: { 200: link } } }, async (request) => {
+    const { code } = request.params
+    const url = findLink(code)
+    return { code, url, clicks: clicks(code).get() }
+  })
+
+  fastify.get<{ Params: { code: string } }>('/:code', { schema: { params: codeParams } }, async (request, reply) => {
+    const { code } = request.params
+    const url = findLink(code)
+    clicks(code).increment()
+    return reply.redirect(url, 302)
+  })
+
+  fastify.get('/', async (_request, reply) => reply.type('text/html; charset=utf-8').send(PAGE))
+}
+
+function parseUrl (text: string): string {
+  const url = URL.parse(text)
+  if (url === null || !['http:', 'https:'].includes(url.protocol)) throw new InvalidUrlError(JSON.stringify(text.slice(0, 80)))
+  return url.href
+}
+
+const PAGE = `<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Shorten a link</title>
+<style>
+  body { font: 1rem/1.5 system-ui, sans-serif; max-width: 36rem; margin: 4rem auto; padding: 0 1rem }
+  form { display: flex; gap: .5rem }
+  input { flex: 1; padding: .5rem; font: inherit }
+  button { padding: .5rem 1rem; font: inherit }
+</style>
+<h1>Shorten a link</h1>
+<form>
+  <input name="url" type="url" required placeholder="https://example.com/a/long/path" aria-label="URL">
+  <button>Shorten</button>
+</form>
+<p aria-live="polite"></p>
+<script>
+  const answer = document.querySelector('p')
+  document.querySelector('form').addEventListener('submit', async (event) => {
+    event.preventDefault()
+    const url = event.target.elements.url.value
+    const response = await fetch('/links', { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ url }) })
+    const link = await response.json()
+    if (!response.ok) { answer.textContent = link.message; return }
+    const anchor = document.createElement('a')
+    anchor.href = anchor.textContent = new URL(link.code, location.href)
+    answer.replaceChildren(anchor, ' (' + link.clicks + ' clicks)')
+  })
+</script>
+</html>
+`
