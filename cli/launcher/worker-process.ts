@@ -76,26 +76,13 @@ export class WorkerProcess implements Taker {
   #watchEnd (): Promise<Exit> {
     const { process } = this.#worker
     return new Promise((resolve) => {
-      let exit: Exit | undefined
-      let isDisconnected = false
-      const settle = () => {
-        if (exit === undefined || !isDisconnected || this.state === 'dead') return
+      const settle = (code: number | null, signal: string | null) => {
         this.state = 'dead'
-        resolve(exit)
+        resolve({ code, signal })
       }
-      process.once('exit', (code, signal) => {
-        exit = { code, signal }
-        settle()
-      })
-      process.once('disconnect', () => {
-        isDisconnected = true
-        settle()
-      })
-      process.once('error', () => {
-        exit ??= { code: 1, signal: null }
-        isDisconnected = true
-        settle()
-      })
+      // Not 'exit', before which messages may be unread; not 'disconnect', which does not come while a handle is under way.
+      process.once('close', settle)
+      process.once('error', () => settle(1, null))
     })
   }
 

@@ -1,0 +1,104 @@
+import { execFile, spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join, resolve } from 'node:path'
+import { createInterface } from 'node:readline'
+
+const root = resolve(import.meta.dirname, '../..')
+const main = join(root, 'cli/main.ts')
+
+/** The plugin's file, for the import in a test's application. */
+export const swoole = join(root, 'plugins/swoole.ts')
+
+interface Test {
+  teardown (end: () => unknown): void
+}
+
+/** A project folder of its own with these files, which sees this package's dependencies. */
+export function makeProject (t: Test, files: Record<string, string>): string {
+  const folder = mkdtempSync(join(tmpdir(), 'swoole-test-'))
+  t.teardown(() => rmSync(folder, { recursive: true, force: true }))
+  symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'))
+  writeFiles(folder, { 'package.json': '{ "type": "module" }', ...files })
+  return folder
+}
+
+export function writeFiles (folder: string, files: Record<string, string>): void {
+  for (const [name, text] of Object.entries(files)) {
+    const path = join(folder, name)
+    mkdirSync(dirname(path), { recursive: true })
+    writeFileSync(path, text)
+  }
+}
+
+export interface Outcome {
+  code: number | null
+  stdout: string
+  stderr: string
+}
+
+// Each project compiles into a folder of its own, so that no test sees what another cached.
+const environment = (folder: string, env: NodeJS.ProcessEnv = {}) => ({ ...process.env, NODE_COMPILE_CACHE: join(folder, '.compiled'), ...env })
+
+/** Runs a command to its end. */
+export function run (folder: string, args: string[], env?: NodeJS.ProcessEnv): Promise<Outcome> {
+  return new Promise((resolve) => {
+    const child = execFile(process.execPath, [main, ...args], { cwd: folder, env: environment(folder, env) }, (_error, stdout, stderr) => {
+      resolve({ code: child.exitCode, stdout, stderr })
+    })
+  })
+}
+
+export interface Running {
+  url: string
+  port: number
+  child: ChildProcess
+  output: { stdout: string, stderr: string }
+  /** Settles with the first line of stdout or stderr, from now on, that fits. */
+  line (pattern: RegExp): Promise<string>
+  stop (): Promise<void>
+}
+
+/** Starts an application and waits until it listens; ends it with the test. */
+export async function start (t: Test, folder: string, args: string[] = [], { command = 'start', env }: { command?: string, env?: NodeJS.ProcessEnv } = {}): Promise<Running> {
+  const child = spawn(process.execPath, [main, command, ...args, '--port', '0', '--host', '127.0.0.1'], { cwd: folder, env: environment(folder, env), stdio: ['ignore', 'pipe', 'pipe'] })
+  const output = { stdout: '', stderr: '' }
+  const listeners = new Set<(line: string) => void>()
+  for (const name of ['stdout', 'stderr'] as const) {
+    createInterface({ input: child[name] }).on('line', (line) => {
+      output[name] += `${line}\n`
+      for (const listener of listeners) listener(line)
+    })
+  }
+  const ended = once(child, 'exit')
+  const line = (pattern: RegExp) => new Promise<string>((resolve, reject) => {
+    const listener = (line: string) => {
+      if (!pattern.test(line)) return
+      listeners.delete(listener)
+      resolve(line)
+    }
+    listeners.add(listener)
+    ended.then(() => reject(new Error(`ended before it said ${pattern}:\n${output.stdout}${output.stderr}`)))
+  })
+  const stop = async () => {
+    if (child.exitCode === null && child.signalCode === null) child.kill('SIGKILL')
+    await ended
+  }
+  t.teardown(stop)
+  const url = (await line(/listening on/)).match(/http:\S+/)![0]
+  return { url, port: Number(new URL(url).port), child, output, line, stop }
+}
+
+export interface Status {
+  pid: number
+  generation: number
+  workers: Array<{ id: number, role: string, pid: number, state: string, generation: number, requests: number, inFlight: number, connections: number, rss: number }>
+}
+
+export async function status (folder: string): Promise<Status> {
+  const { stdout, stderr } = await run(folder, ['status', '--json'])
+  if (stdout === '') throw new Error(stderr)
+  return JSON.parse(stdout)
+}
