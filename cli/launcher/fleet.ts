@@ -121,21 +121,15 @@ export class Fleet {
 
   /** Gives a ready worker its share of the connections. */
   admit (worker: WorkerProcess): void {
-    if (worker.state !== 'ready' && worker.state !== 'resting') return
-    worker.state = 'ready'
+    if (worker.state !== 'ready') return
     this.#policy.ready()
     if (worker.role === 'http') this.#distributor?.add(worker)
-  }
-
-  rest (worker: WorkerProcess | undefined): void {
-    if (worker?.state !== 'ready') return
-    worker.state = 'resting'
-    this.#distributor?.rest(worker)
   }
 
   /** Lets a worker finish what it has and leave. */
   dismiss (worker: WorkerProcess | undefined, timeoutMs = this.settings.options.performance.drainTimeout): void {
     if (worker === undefined || worker.state === 'dead') return
+    if (worker.state === 'starting') return worker.kill()
     this.#distributor?.rest(worker)
     setSlotState(this.#memory.memory.region, worker.slot.index, 'draining')
     worker.drain(timeoutMs)
@@ -143,25 +137,32 @@ export class Fleet {
 
   /** Puts the worker that was started for a position in the place of the one there, which leaves. */
   replace (position: Position): void {
-    const before = position.current
-    position.current = position.next
+    const { current, next } = position
+    position.current = next
     position.next = undefined
-    clearTimeout(position.restart)
-    this.dismiss(before)
+    if (next !== undefined) this.admit(next)
+    this.dismiss(current)
+    if (next?.state !== 'ready') {
+      position.current = undefined
+      this.refill(position)
+    }
+  }
+
+  /** Lets the worker that was started for a position go again; the one there stays. */
+  giveUp (position: Position): void {
+    this.dismiss(position.next)
+    position.next = undefined
+    if (position.current === undefined) this.refill(position)
   }
 
   /** Starts a worker at an empty position, now or after `delayMs`. */
   refill (position: Position, delayMs = 0): void {
     clearTimeout(position.restart)
-    position.restart = setTimeout(async () => {
+    position.restart = setTimeout(() => {
       if (this.#isStopping || position.current !== undefined || position.next !== undefined) return
       const worker = position.current = this.start(position, this.generation)
-      try {
-        await worker.ready
-        this.admit(worker)
-      } catch {
-        // Its death is handled where every death is.
-      }
+      // If it does not become ready it dies, and that is handled where every death is.
+      worker.ready.then(() => this.admit(worker), () => {})
     }, delayMs)
   }
 
@@ -171,15 +172,13 @@ export class Fleet {
       const position = this.positions.find(({ current }) => current === worker)
       if (position === undefined || this.#isStopping || worker.state !== 'ready') return
       this.#reporter.note(`worker ${worker.workerId} (process ${worker.pid}) is replaced: ${reason}`)
-      const next = position.next = this.start(position, this.generation)
+      position.next = this.start(position, this.generation)
       try {
-        await next.ready
-        this.admit(next)
+        await position.next.ready
         this.replace(position)
       } catch (error) {
-        position.next = undefined
         this.#reporter.warn(`worker ${worker.workerId} stays, its replacement failed: ${(error as Error).message}`)
-        if (position.current === undefined) this.refill(position)
+        this.giveUp(position)
       }
     })
   }

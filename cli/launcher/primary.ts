@@ -5,6 +5,7 @@ import { AlreadyRunningError } from '../../plugins/errors.ts'
 import type { ResolvedOptions } from '../../plugins/options/index.ts'
 import { workerInfos } from '../../plugins/runtime.ts'
 import { createLauncherMemory, readSlots } from '../../plugins/shared-memory/index.ts'
+import type { LauncherMemory } from '../../plugins/shared-memory/index.ts'
 import { setAside } from './cache-folder.ts'
 import { listenForCommands } from './control-server.ts'
 import type { ControlRequest } from './control-server.ts'
@@ -55,9 +56,10 @@ export async function startPrimary (settings: PrimarySettings): Promise<Primary>
   const { project, options, reporter } = settings
   const directory = takeRunDirectory(project)
   if (directory === undefined) throw new AlreadyRunningError(runningPrimary(project)?.pid ?? 'unknown')
+  let memory: LauncherMemory | undefined
   try {
     const { memory: { size, file } } = options
-    const memory = createLauncherMemory({
+    memory = createLauncherMemory({
       bytes: size,
       folder: directory.bells,
       file: file && resolve(project, file),
@@ -67,6 +69,7 @@ export async function startPrimary (settings: PrimarySettings): Promise<Primary>
     const distributor = options.performance.enableReusePort ? undefined : await Distributor.listen(host, port)
     return await new RunningPrimary(settings, directory, memory, distributor).start()
   } catch (error) {
+    memory?.close()
     directory.remove()
     throw error
   }
@@ -77,7 +80,7 @@ class RunningPrimary implements Primary {
   startedInMs = 0
   #settings: PrimarySettings
   #directory: RunDirectory
-  #memory: ReturnType<typeof createLauncherMemory>
+  #memory: LauncherMemory
   #distributor: Distributor | undefined
   #fleet: Fleet
   #server: Awaited<ReturnType<typeof listenForCommands>> | undefined
@@ -85,7 +88,7 @@ class RunningPrimary implements Primary {
   #isStopping = false
   #end!: (code: number) => void
 
-  constructor (settings: PrimarySettings, directory: RunDirectory, memory: ReturnType<typeof createLauncherMemory>, distributor: Distributor | undefined) {
+  constructor (settings: PrimarySettings, directory: RunDirectory, memory: LauncherMemory, distributor: Distributor | undefined) {
     this.#settings = settings
     this.#directory = directory
     this.#memory = memory
@@ -106,7 +109,8 @@ class RunningPrimary implements Primary {
       this.#server = await listenForCommands(this.#directory.controlSocket, (request, progress) => this.#obey(request, progress))
     } catch (error) {
       this.#fleet.kill()
-      await this.#clear()
+      await Promise.all([...this.#fleet.workers].map(({ gone }) => gone))
+      this.#distributor?.close()
       throw error
     }
     this.#stopWatching = watchWorkers(this.#fleet, this.#memory)
@@ -199,16 +203,11 @@ class RunningPrimary implements Primary {
       await Promise.race([this.#distributor?.stop(), sleep(HAND_OUT_MS, undefined, { ref: false })])
     }
     await this.#fleet.stop(timeoutMs ?? drainTimeout, progress)
-    await this.#clear()
-    this.#end(code)
-  }
-
-  async #clear (): Promise<void> {
-    await Promise.all([...this.#fleet.workers].map(({ gone }) => gone))
     this.#distributor?.close()
     this.#server?.close()
     this.#memory.close()
     this.#directory.remove()
+    this.#end(code)
   }
 
   #listenForSignals (): void {

@@ -14,9 +14,9 @@ export interface Reload {
 }
 
 /**
- * Brings in new code. One new worker after another starts; the old one at its position then rests, that is, keeps its
- * connections and gets no new ones. When all new ones are in, the old ones leave. If one does not come, the new ones
- * leave again and the old ones are called back: the application never serves a mixture for longer than the reload.
+ * Brings in new code: one new worker after another starts beside the old ones, which serve on. When all are ready they
+ * take over together and the old ones leave. If one does not come, none takes over: not one request meets new code of a
+ * reload that failed. See docs/decisions/0003-reload-beside.md.
  */
 export function rollingReload (fleet: Fleet, roles: Array<'http' | 'task'>, progress: (line: string) => void): Reload {
   const startedAt = performance.now()
@@ -30,11 +30,13 @@ export function rollingReload (fleet: Fleet, roles: Array<'http' | 'task'>, prog
     try {
       for (const [n, position] of positions.entries()) {
         progress(`reloading ${n + 1}/${positions.length}`)
-        await bringIn(fleet, position, generation)
-        requireAlive(fleet, positions)
+        if (fleet.isStopping) throw new Error('the application is stopping')
+        position.next = fleet.start(position, generation)
+        await position.next.ready
+        requireAll(positions)
       }
     } catch (error) {
-      for (const position of positions) takeBack(fleet, position)
+      for (const position of positions) fleet.giveUp(position)
       throw new ReloadFailedError((error as Error).message)
     }
     fleet.generation = generation
@@ -52,24 +54,7 @@ export function rollingReload (fleet: Fleet, roles: Array<'http' | 'task'>, prog
   return { swapped, finished }
 }
 
-async function bringIn (fleet: Fleet, position: Position, generation: number): Promise<void> {
-  if (fleet.isStopping) throw new Error('the application is stopping')
-  position.next = fleet.start(position, generation)
-  await position.next.ready
-  fleet.admit(position.next)
-  fleet.rest(position.current)
-}
-
-function requireAlive (fleet: Fleet, positions: Position[]): void {
-  if (fleet.isStopping) throw new Error('the application is stopping')
+function requireAll (positions: Position[]): void {
   const dead = positions.find(({ next }) => next?.state === 'dead')
   if (dead !== undefined) throw new Error(`worker ${dead.workerId} died just after it was ready`)
-}
-
-function takeBack (fleet: Fleet, position: Position): void {
-  const { next } = position
-  position.next = undefined
-  fleet.dismiss(next)
-  if (position.current === undefined) fleet.refill(position)
-  else if (position.current.state === 'resting') fleet.admit(position.current)
 }

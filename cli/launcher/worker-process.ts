@@ -11,12 +11,11 @@ export interface Exit {
 }
 
 /**
- *     starting ──▶ ready ◀──▶ resting ──▶ draining ──▶ dead
+ *     starting ──▶ ready ──▶ draining ──▶ dead
  *
- * A resting worker serves the connections it has and gets no new ones; it may be called back. From every state a worker
- * may die.
+ * A worker may die in every state.
  */
-export type WorkerState = 'starting' | 'ready' | 'resting' | 'draining' | 'dead'
+export type WorkerState = 'starting' | 'ready' | 'draining' | 'dead'
 
 /** One worker process as the primary sees it. */
 export class WorkerProcess implements Taker {
