@@ -17,8 +17,9 @@ export async function execute (args: string[]): Promise<number> {
   if (interval !== undefined) commandLine.hotReload = { polling: true, interval }
   const { primary, project, app, options: { hotReload } } = await launch({ app: named, project: values.project, config: values.config, commandLine, defaultWorkers: 1, reportFiles: true })
   const reporter = terminalReporter()
-  process.stdout.write(`${paint('green', 'listening', process.stdout)} on ${primary.url} (${primary.startedInMs} ms, process ${process.pid})\n`)
+  const tellListening = () => process.stdout.write(`${paint('green', 'listening', process.stdout)} on ${primary.url} (${primary.startedInMs} ms, process ${process.pid})\n`)
   if (!hotReload.enabled) {
+    tellListening()
     reporter.warn('hotReload.enabled is false: changes are not watched')
     return primary.ended
   }
@@ -46,7 +47,7 @@ export async function execute (args: string[]): Promise<number> {
   }
   const watcher = await watchFiles({
     project,
-    paths: [app, ...hotReload.watch],
+    paths: [app, ...hotReload.watch, ...primary.loadedFiles()],
     pollIntervalMs: hotReload.polling ? hotReload.interval : undefined,
     changed (files) {
       pending.push(...files)
@@ -54,7 +55,8 @@ export async function execute (args: string[]): Promise<number> {
     },
     warn: (message) => reporter.warn(message)
   })
-  watcher.add(primary.loadedFiles())
+  // Only now: who reads it may save at once.
+  tellListening()
   const code = await primary.ended
   await watcher.close()
   return code

@@ -25,6 +25,7 @@ interface Seat {
  * See docs/decisions/0002-own-distribution.md.
  */
 export class Distributor {
+  readonly address: AddressInfo
   #server: Server
   #seats = new Map<Taker, Seat>()
   #free = new Set<Taker>()
@@ -33,6 +34,7 @@ export class Distributor {
 
   private constructor (server: Server) {
     this.#server = server
+    this.address = server.address() as AddressInfo
     const handle = (server as unknown as { _handle: { onconnection: (status: number, connection?: ConnectionHandle) => void } })._handle
     handle.onconnection = (status, connection) => {
       if (status === 0 && connection !== undefined) this.#distribute(connection)
@@ -46,10 +48,6 @@ export class Distributor {
       server.once('error', (error: NodeJS.ErrnoException) => reject(new ListenError(`${host}:${port}`, reasonOf(error))))
       server.listen({ host, port, backlog: 1024 }, () => resolve(new Distributor(server)))
     })
-  }
-
-  get address (): AddressInfo {
-    return this.#server.address() as AddressInfo
   }
 
   add (taker: Taker): void {

@@ -24,18 +24,26 @@ export async function loadApplication (file: string): Promise<Application> {
   return { plugin, options: module.options ?? plugin.options ?? {} }
 }
 
+export interface ApplicationServer {
+  fastify: FastifyInstance
+  /** The server itself and every context that a plugin made in it. */
+  contexts: FastifyInstance[]
+}
+
 /** A server with the application in it, ready but not listening. */
-export async function createServer (file: string, { plugin, options }: Application, { performance }: ResolvedOptions): Promise<FastifyInstance> {
+export async function createServer (file: string, { plugin, options }: Application, { performance }: ResolvedOptions): Promise<ApplicationServer> {
   const defaults: FastifyHttpOptions<Server> = {
     logger: { level: 'warn' },
     bodyLimit: performance.packageMaxLength,
     keepAliveTimeout: performance.heartbeatIdleTime,
     http: { connectionsCheckingInterval: performance.heartbeatInterval }
   }
-  const fastify = loadFastify(file)({ ...defaults, ...options })
+  const fastify: FastifyInstance = loadFastify(file)({ ...defaults, ...options })
+  const contexts = [fastify]
+  fastify.addHook('onRegister', (instance) => { contexts.push(instance) })
   await fastify.register(plugin, options)
   await fastify.ready()
-  return fastify
+  return { fastify, contexts }
 }
 
 /** The application's own Fastify: plugins and errors are compared with that one. */

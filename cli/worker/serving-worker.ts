@@ -31,6 +31,7 @@ export class ServingWorker {
   #send: Send
   #memory: SharedMemory
   #fastify: FastifyInstance | undefined
+  #contexts: FastifyInstance[] = []
   #connections: Connections | undefined
   #accept: ((connection: ConnectionHandle) => void) | undefined
   #isAnnounced = false
@@ -56,7 +57,9 @@ export class ServingWorker {
   async start (): Promise<void> {
     const { app, options, role, reportFiles } = this.#start
     const files = reportFiles ? collectLoadedFiles() : new Set<string>()
-    const fastify = this.#fastify = await createServer(app, await loadApplication(app), options)
+    const { fastify, contexts } = await createServer(app, await loadApplication(app), options)
+    this.#fastify = fastify
+    this.#contexts = contexts
     const server = fastify.server as Server
     this.#connections = new Connections(server, this.#recycler())
     showVitalSigns(this.#memory, this.#connections)
@@ -102,7 +105,7 @@ export class ServingWorker {
     if (this.#fastify === undefined || !this.isReady) process.exit(0)
     this.#fastify.log.debug({ reason }, 'worker leaves')
     setSlotState(this.#memory.region, this.#memory.slot.index, 'draining')
-    closeWebSockets(this.#fastify)
+    closeWebSockets(this.#contexts)
     await this.#connections!.drain(timeoutMs, performance.drainIdleTimeout)
     await Promise.race([this.#fastify.close(), sleep(CLOSE_MS)])
     // Without a primary nobody else would; it does nothing while another worker or a new launcher has the folder.
@@ -138,8 +141,14 @@ export class ServingWorker {
   }
 }
 
-/** 1012: the service restarts, and the client may come back at once (RFC 6455, registry of close codes). */
-function closeWebSockets (fastify: FastifyInstance): void {
-  const { websocketServer } = fastify as unknown as { websocketServer?: { clients: Set<{ close (code: number, reason: string): void }> } }
-  for (const client of websocketServer?.clients ?? []) client.close(1012, 'service restart')
+/**
+ * Closes the connections of @fastify/websocket with 1012: the service restarts, and the client may come back at once
+ * (RFC 6455, registry of close codes). It stands in the context where the application registered it.
+ */
+function closeWebSockets (contexts: FastifyInstance[]): void {
+  type WithWebSockets = { websocketServer?: { clients: Set<{ close (code: number, reason: string): void }> } }
+  const servers = new Set(contexts.map((context) => (context as WithWebSockets).websocketServer))
+  for (const server of servers) {
+    for (const client of server?.clients ?? []) client.close(1012, 'service restart')
+  }
 }

@@ -14,6 +14,8 @@ export interface Load {
 }
 
 const HANG_MS = 20_000
+/** A load that nobody stops ends by itself: a test that hangs must not fill the memory. */
+const LONGEST_LOAD_MS = 60_000
 
 /**
  * Clients that ask for `path` one request after another, over connections that stay open or over a new one each time.
@@ -22,11 +24,12 @@ const HANG_MS = 20_000
 export function startLoad (port: number, { clients, keepAlive, path = '/' }: { clients: number, keepAlive: boolean, path?: string }): Load {
   const answers: Answer[] = []
   const failures: Load['failures'] = []
+  const until = performance.now() + LONGEST_LOAD_MS
   let isStopped = false
 
   const client = async () => {
     const agent = new Agent({ keepAlive, maxSockets: 1 })
-    while (!isStopped) {
+    while (!isStopped && performance.now() < until) {
       const startedAt = performance.now()
       try {
         const { status, body } = await get(port, path, agent)

@@ -5,6 +5,7 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
+import { ask } from '../../cli/control-client.ts'
 
 const root = resolve(import.meta.dirname, '../..')
 const main = join(root, 'cli/main.ts')
@@ -32,6 +33,8 @@ export function writeFiles (folder: string, files: Record<string, string>): void
     writeFileSync(path, text)
   }
 }
+
+const LINE_MS = 30_000
 
 export interface Outcome {
   code: number | null
@@ -80,6 +83,7 @@ export async function start (t: Test, folder: string, args: string[] = [], { com
       resolve(line)
     }
     listeners.add(listener)
+    setTimeout(() => reject(new Error(`did not say ${pattern} within ${LINE_MS} ms:\n${output.stdout}${output.stderr}`)), LINE_MS).unref()
     ended.then(() => reject(new Error(`ended before it said ${pattern}:\n${output.stdout}${output.stderr}`)))
   })
   const stop = async () => {
@@ -97,8 +101,7 @@ export interface Status {
   workers: Array<{ id: number, role: string, pid: number, state: string, generation: number, requests: number, inFlight: number, connections: number, rss: number }>
 }
 
+/** What `status --json` says, asked without a process of its own. */
 export async function status (folder: string): Promise<Status> {
-  const { stdout, stderr } = await run(folder, ['status', '--json'])
-  if (stdout === '') throw new Error(stderr)
-  return JSON.parse(stdout)
+  return await ask(folder, { command: 'status' }, () => {}) as Status
 }
