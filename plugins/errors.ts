@@ -9,7 +9,6 @@ import createError from '@fastify/error'
 export const OptionsInvalidError = createError('FST_SWOOLE_OPTIONS_INVALID', '%s', 500, TypeError)
 export const ConfigUnreadableError = createError('FST_SWOOLE_CONFIG_UNREADABLE', 'The configuration %s cannot be used: %s', 500)
 export const DurationInvalidError = createError('FST_SWOOLE_DURATION_INVALID', '%s is %s, but must be a duration: milliseconds, or a string such as "250ms", "5s", "1m", "2h"', 500, TypeError)
-export const PackageMissingError = createError('FST_SWOOLE_PACKAGE_MISSING', '%s needs the package "%s": npm install %s', 500)
 
 // shared memory
 export const MemoryFullError = createError('FST_SWOOLE_MEMORY_FULL', 'No room for %s bytes in the shared memory of %s bytes: raise memory.size', 507)

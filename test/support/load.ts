@@ -24,12 +24,11 @@ const LONGEST_LOAD_MS = 60_000
 export function startLoad (port: number, { clients, keepAlive, path = '/' }: { clients: number, keepAlive: boolean, path?: string }): Load {
   const answers: Answer[] = []
   const failures: Load['failures'] = []
-  const until = performance.now() + LONGEST_LOAD_MS
-  let isStopped = false
+  const until = { time: performance.now() + LONGEST_LOAD_MS }
 
   const client = async () => {
     const agent = new Agent({ keepAlive, maxSockets: 1 })
-    while (!isStopped && performance.now() < until) {
+    while (performance.now() < until.time) {
       const startedAt = performance.now()
       try {
         const { status, body } = await get(port, path, agent)
@@ -45,7 +44,7 @@ export function startLoad (port: number, { clients, keepAlive, path = '/' }: { c
     answers,
     failures,
     async stop () {
-      isStopped = true
+      until.time = 0
       await running
     }
   }

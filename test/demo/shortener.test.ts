@@ -1,0 +1,55 @@
+import t from 'tap'
+import Fastify from 'fastify'
+import { cpSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import shortener from '../../server.ts'
+import { makeProject, start } from '../support/project.ts'
+
+const root = resolve(import.meta.dirname, '../..')
+
+t.test('a link is made, found, followed and counted', async (t) => {
+  const fastify = Fastify()
+  t.teardown(() => fastify.close())
+  await fastify.register(shortener)
+
+  const made = await fastify.inject({ method: 'POST', url: '/links', body: { url: 'https://example.com/a?b=c' } })
+  t.equal(made.statusCode, 201)
+  const { code, url, clicks } = made.json()
+  t.same({ url, clicks }, { url: 'https://example.com/a?b=c', clicks: 0 })
+  t.equal(made.headers.location, `/links/${code}`)
+  t.equal((await fastify.inject({ method: 'POST', url: '/links', body: { url } })).json().code, code, 'the same link again is the same')
+
+  const followed = await fastify.inject(`/${code}`)
+  t.match(followed, { statusCode: 302, headers: { location: url } })
+  t.same((await fastify.inject(`/links/${code}`)).json(), { code, url, clicks: 1 })
+  t.match(await fastify.inject('/'), { statusCode: 200, headers: { 'content-type': 'text/html; charset=utf-8' } })
+})
+
+t.test('an unknown code is 404, and what is no http URL is 400 with the reason', async (t) => {
+  const fastify = Fastify()
+  t.teardown(() => fastify.close())
+  await fastify.register(shortener)
+  for (const path of ['/nowhere', '/links/nowhere']) {
+    const answer = await fastify.inject(path)
+    t.match(answer.json(), { statusCode: 404, message: 'There is no link with the code "nowhere"' })
+  }
+  for (const url of ['javascript:alert(1)', 'ftp://example.com', '/relative', '', 'http://', 5, null, 'x'.repeat(3000), undefined]) {
+    const answer = await fastify.inject({ method: 'POST', url: '/links', body: { url } })
+    t.equal(answer.statusCode, 400, String(url).slice(0, 40))
+    t.match(answer.json().message, /url/)
+    t.notMatch(answer.body, /node_modules|stack/)
+  }
+})
+
+t.test('under the launcher all workers see a link that one of them made', async (t) => {
+  const folder = makeProject(t, {})
+  for (const name of ['server.ts', 'plugins']) cpSync(join(root, name), join(folder, name), { recursive: true })
+  const { url } = await start(t, folder, ['--workers', '3', '--task-workers', '0'])
+  const made = await fetch(`${url}/links`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{"url":"https://example.com"}' })
+  const { code } = await made.json() as { code: string }
+  for (let n = 0; n < 12; n++) {
+    const followed = await fetch(`${url}/${code}`, { redirect: 'manual', headers: { connection: 'close' } })
+    t.equal(followed.status, 302)
+  }
+  t.match(await (await fetch(`${url}/links/${code}`)).json(), { clicks: 12 })
+})
