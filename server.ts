@@ -23,7 +23,7 @@ const link = {
   properties: { code: { type: 'string' }, url: { type: 'string' }, clicks: { type: 'integer' } }
 } as const
 
-export default async function shortener (fastify: FastifyInstance) {
+export default async function shortener (fastify: FastifyInstance, _options: object) {
   await fastify.register(swoole, { health: {} })
 
   // A link is a named object of the shared memory: every worker finds it, and it outlives the worker that made it.

@@ -1,5 +1,6 @@
 #!/usr/bin/env node
-import { enableCompileCache } from 'node:module'
+// By its default: an older Node has no such export, and is to be told so below.
+import nodeModule from 'node:module'
 
 const OLDEST_NODE = [22, 22] as const
 
@@ -9,6 +10,6 @@ if (major < OLDEST_NODE[0] || (major === OLDEST_NODE[0] && minor < OLDEST_NODE[1
   process.exit(1)
 }
 
-enableCompileCache()
+nodeModule.enableCompileCache()
 const { run } = await import('./run.ts')
 process.exitCode = await run(process.argv.slice(2))

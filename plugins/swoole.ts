@@ -1,7 +1,7 @@
 import fp from 'fastify-plugin'
 import type { FastifyPluginAsync } from 'fastify'
 import atomic from './atomic/index.ts'
-import { NoLauncherError } from './errors.ts'
+import { NoLauncherError, NodeUnsupportedError } from './errors.ts'
 import health from './health/index.ts'
 import { mergeOptions, resolveOptions } from './options/index.ts'
 import type { ResolvedOptions, SwooleOptions } from './options/index.ts'
@@ -43,7 +43,10 @@ declare module 'fastify' {
 /** Blocks that are read before the application is loaded: with a launcher, its own sources count. */
 const LAUNCHER_BLOCKS = ['http', 'https', 'http2', 'hotReload', 'performance', 'memory', 'log'] as const
 
+const OLDEST_NODE = [22, 22] as const
+
 const swoole: FastifyPluginAsync<SwooleOptions> = async (fastify, given) => {
+  requireNode()
   const launcher = launcherRuntime()
   const options = resolveOptions(mergeOptions(given, (launcher?.given ?? {}) as SwooleOptions), 'the options of the plugin fastify-swoole')
   if (launcher !== undefined) warnOfLateOptions(fastify.log, given, launcher)
@@ -52,6 +55,12 @@ const swoole: FastifyPluginAsync<SwooleOptions> = async (fastify, given) => {
 
   await fastify.register(atomic)
   if (options.health !== false) await fastify.register(health, options.health)
+}
+
+function requireNode (): void {
+  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
+  if (major > OLDEST_NODE[0] || (major === OLDEST_NODE[0] && minor >= OLDEST_NODE[1])) return
+  throw new NodeUnsupportedError(OLDEST_NODE.join('.'), process.versions.node)
 }
 
 function launched (options: ResolvedOptions, memory: SharedMemory, { workerId, role, mode, generation, reload }: LauncherRuntime): SwooleRuntime {

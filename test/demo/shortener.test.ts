@@ -1,8 +1,13 @@
 import t from 'tap'
 import Fastify from 'fastify'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { cpSync } from 'node:fs'
+import { createServer } from 'node:net'
+import type { AddressInfo } from 'node:net'
 import { join, resolve } from 'node:path'
 import shortener from '../../server.ts'
+import { eventually } from '../support/processes.ts'
 import { makeProject, start } from '../support/project.ts'
 
 const root = resolve(import.meta.dirname, '../..')
@@ -10,7 +15,7 @@ const root = resolve(import.meta.dirname, '../..')
 t.test('a link is made, found, followed and counted', async (t) => {
   const fastify = Fastify()
   t.teardown(() => fastify.close())
-  await fastify.register(shortener)
+  await fastify.register(shortener, {})
 
   const made = await fastify.inject({ method: 'POST', url: '/links', body: { url: 'https://example.com/a?b=c' } })
   t.equal(made.statusCode, 201)
@@ -28,7 +33,7 @@ t.test('a link is made, found, followed and counted', async (t) => {
 t.test('an unknown code is 404, and what is no http URL is 400 with the reason', async (t) => {
   const fastify = Fastify()
   t.teardown(() => fastify.close())
-  await fastify.register(shortener)
+  await fastify.register(shortener, {})
   for (const path of ['/nowhere', '/links/nowhere']) {
     const answer = await fastify.inject(path)
     t.match(answer.json(), { statusCode: 404, message: 'There is no link with the code "nowhere"' })
@@ -53,3 +58,21 @@ t.test('under the launcher all workers see a link that one of them made', async 
   }
   t.match(await (await fetch(`${url}/links/${code}`)).json(), { clicks: 12 })
 })
+
+t.test('fastify-cli serves the same file in one process', async (t) => {
+  const port = await freePort()
+  const child = spawn(process.execPath, [join(root, 'node_modules/fastify-cli/cli.js'), 'start', 'server.ts', '-p', String(port), '-a', '127.0.0.1'], { cwd: root, stdio: 'ignore' })
+  t.teardown(() => child.kill('SIGKILL'))
+  await eventually('it serves', async () => (await fetch(`http://127.0.0.1:${port}/`).catch(() => undefined))?.status === 200)
+  const answer = await fetch(`http://127.0.0.1:${port}/links/nowhere`)
+  t.equal(answer.status, 404)
+})
+
+async function freePort (): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  await once(server, 'close')
+  return port
+}

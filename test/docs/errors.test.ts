@@ -13,6 +13,6 @@ t.test('every error is documented with its code and HTTP status', async (t) => {
 })
 
 t.test('no error is documented that is none', async (t) => {
-  const codes = Object.values(errors).map((Constructor) => new Constructor().code)
-  for (const [, code] of documentation.matchAll(/\| `(FST_SWOOLE_\w+)` \|/g)) t.ok(codes.includes(code!), code)
+  const codes: string[] = Object.values(errors).map((Constructor) => new Constructor().code)
+  for (const [, code] of documentation.matchAll(/\| `(FST_SWOOLE_\w+)` \|/g)) t.ok(codes.includes(code!), code!)
 })

@@ -1,7 +1,7 @@
 import t from 'tap'
-import { execFile, spawn } from 'node:child_process'
+import { execFile, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -47,5 +47,19 @@ t.test('the packed package installs in an empty folder and serves an application
       t.ok(Number(stdout) > 0, specifier)
     }
   })
-  t.ok(readdirSync(project).includes('node_modules'))
+  await t.test('an older Node is told in one line', { skip: systemNode() === undefined }, async (t) => {
+    const failed = await execute(systemNode()!, [join(project, 'node_modules/fastify-swoole/dist/cli/main.js'), 'start'], { cwd: project }).catch((error) => error)
+    t.equal(failed.code, 1)
+    t.match(failed.stderr, /^fastify-swoole needs Node\.js 22\.22 or newer; this is \d+\.\d+\.\d+\n$/)
+  })
 })
+
+/** A Node on this machine that is too old, if there is one. */
+function systemNode (): string | undefined {
+  try {
+    const version = execFileSync('/usr/bin/node', ['--version'], { encoding: 'utf8' })
+    return Number(version.slice(1).split('.')[0]) < 22 ? '/usr/bin/node' : undefined
+  } catch {
+    return undefined
+  }
+}

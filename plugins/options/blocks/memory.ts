@@ -9,8 +9,8 @@ export const memory = {
     size: {
       ...bytesSchema,
       minimum: 1_048_576,
-      maximum: 1_099_511_627_776,
-      description: 'Bytes of shared memory: all there will be, taken at the start.',
+      maximum: 8_589_934_592,
+      description: 'Bytes of shared memory: all there will be. The system gives it as it is used; a file has it at once.',
       default: '64mb'
     },
     file: {
