@@ -113,7 +113,7 @@ export class Fleet {
       options,
       given
     }
-    const worker = new WorkerProcess(message, options.performance.startTimeout, (message) => this.#heard(worker, message))
+    const worker = new WorkerProcess(message, options.performance.startTimeout, (message) => this.#heard(worker, message), () => this.#distributor?.accepted(worker))
     this.#all.add(worker)
     worker.gone.then((exit) => this.#gone(position, worker, exit))
     return worker
@@ -209,9 +209,6 @@ export class Fleet {
 
   #heard (worker: WorkerProcess, message: FromWorker): void {
     switch (message.type) {
-      case 'accepted':
-        this.#distributor?.accepted(worker)
-        break
       case 'recycle':
         this.recycle(worker, message.reason)
         break

@@ -32,8 +32,6 @@ export type ToWorker =
 export type FromWorker =
   | { type: 'ready', port: number | null, files: string[] }
   | { type: 'failed', error: string }
-  /** The connection is this worker's now. */
-  | { type: 'accepted' }
   /** Replace this worker: it serves until it is told to drain. */
   | { type: 'recycle', reason: string }
   | { type: 'reload', id: number }

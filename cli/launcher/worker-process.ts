@@ -36,7 +36,7 @@ export class WorkerProcess implements Taker {
   #worker: Worker
   #listener: (message: FromWorker) => void
 
-  constructor (start: StartMessage, startTimeoutMs: number, listener: (message: FromWorker) => void) {
+  constructor (start: StartMessage, startTimeoutMs: number, listener: (message: FromWorker) => void, accepted: () => void) {
     this.workerId = start.workerId
     this.role = start.role
     this.generation = start.generation
@@ -48,15 +48,20 @@ export class WorkerProcess implements Taker {
     this.ready = this.#watchStart(startTimeoutMs)
     this.ready.catch(() => {})
     this.send(start)
+    // Node itself tells the sender of a handle that it has arrived (or could not). A message of ours beside that would
+    // cost as much as the connection's own (bench/http).
+    this.#worker.process.on('internalMessage' as 'message', (message: { cmd?: string }) => {
+      if (message.cmd === 'NODE_HANDLE_ACK' || message.cmd === 'NODE_HANDLE_NACK') accepted()
+    })
   }
 
   give (connection: ConnectionHandle): void {
-    this.send({ type: 'connection' }, connection)
+    this.send(CONNECTION, connection)
   }
 
   send (message: ToWorker, handle?: ConnectionHandle): void {
     // A channel that is closing already is the worker's death, which `gone` reports.
-    this.#worker.process.send(message, handle as never, {}, () => {})
+    this.#worker.process.send(message, handle as never, undefined, ignore)
   }
 
   drain (timeoutMs: number): void {
@@ -114,6 +119,8 @@ export class WorkerProcess implements Taker {
 }
 
 const KILL_GRACE_MS = 5000
+const CONNECTION: ToWorker = { type: 'connection' }
+const ignore = () => {}
 
 export function describeExit ({ code, signal }: Exit): string {
   return signal === null ? `with exit code ${code}` : `by ${signal}`

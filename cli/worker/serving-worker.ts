@@ -74,7 +74,6 @@ export class ServingWorker {
   hear (message: ToWorker, handle: unknown): void {
     switch (message.type) {
       case 'connection':
-        this.#send({ type: 'accepted' })
         this.#accept!(handle as ConnectionHandle)
         break
       case 'unready':
