@@ -225,7 +225,7 @@ export class Fleet {
     if (position.current !== worker || this.#isStopping) return
     position.current = undefined
     const readyForMs = worker.readyAt === 0 ? undefined : performance.now() - worker.readyAt
-    const delayMs = this.#policy.died(position.workerId, { exit, readyForMs })
+    const delayMs = this.#policy.died(position.workerId, { isFromOutside: exit.signal === 'SIGKILL' && !worker.wasKilled, readyForMs })
     if (!this.#hasStarted) return
     this.#reporter.warn(`worker ${worker.workerId} (process ${worker.pid}) died ${describeExit(exit)}${delayMs > 0 ? `, the next one starts in ${delayMs} ms` : ''}`)
     if (this.#isCrashLoop()) {

@@ -1,25 +1,25 @@
-import type { Exit } from './worker-process.ts'
-
 const FIRST_DELAY_MS = 50
 const LONGEST_DELAY_MS = 5000
 /** A worker that served for so long has not died of its start. */
 const SETTLED_MS = 1000
 
 export interface Death {
-  exit: Exit
+  /** By a SIGKILL that the launcher did not send. */
+  isFromOutside: boolean
   /** How long it was ready, undefined if it never was. */
   readyForMs: number | undefined
 }
 
 /**
  * When a dead worker is replaced: at once, unless it is one of a row of quick deaths; these wait twice as long each
- * time, 50 ms to 5 s. A SIGKILL from outside says nothing of the worker, so it does not lengthen the row.
+ * time, 50 ms to 5 s. A SIGKILL from outside says little of the worker: it does not lengthen the row of one
+ * that was ready, and never counts towards a crash loop.
  */
 export class RestartPolicy {
   #quickDeaths = new Map<number, number>()
   #deathsBeforeReady = 0
 
-  /** Deaths before ready since a worker of the application was ready last. */
+  /** Deaths before ready, but for those from outside, since a worker of the application was ready last. */
   get deathsBeforeReady (): number {
     return this.#deathsBeforeReady
   }
@@ -29,9 +29,9 @@ export class RestartPolicy {
   }
 
   /** How many milliseconds to wait before the replacement starts. */
-  died (workerId: number, { exit, readyForMs }: Death): number {
-    if (readyForMs === undefined) this.#deathsBeforeReady++
-    const isQuick = readyForMs === undefined || (readyForMs < SETTLED_MS && exit.signal !== 'SIGKILL')
+  died (workerId: number, { isFromOutside, readyForMs }: Death): number {
+    if (readyForMs === undefined && !isFromOutside) this.#deathsBeforeReady++
+    const isQuick = readyForMs === undefined || (readyForMs < SETTLED_MS && !isFromOutside)
     const row = isQuick ? (this.#quickDeaths.get(workerId) ?? 0) + 1 : 0
     this.#quickDeaths.set(workerId, row)
     return row <= 1 ? 0 : Math.min(FIRST_DELAY_MS * 2 ** (row - 2), LONGEST_DELAY_MS)

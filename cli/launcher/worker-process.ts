@@ -26,6 +26,8 @@ export class WorkerProcess implements Taker {
   readonly pid: number
   state: WorkerState = 'starting'
   readyAt = 0
+  /** By the launcher, with SIGKILL. */
+  wasKilled = false
   /** Heartbeats seen, to tell a stuck event loop. */
   heartbeat = { count: -1, at: performance.now() }
   /** Settles when the worker is ready, or rejects with FST_SWOOLE_WORKER_START and the worker's own error. */
@@ -74,7 +76,9 @@ export class WorkerProcess implements Taker {
   }
 
   kill (): void {
-    if (this.state !== 'dead') this.#worker.process.kill('SIGKILL')
+    if (this.state === 'dead') return
+    this.wasKilled = true
+    this.#worker.process.kill('SIGKILL')
   }
 
   #watchEnd (): Promise<Exit> {
