@@ -1,7 +1,6 @@
 import { spawn } from 'node:child_process'
 import { closeSync, openSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { loadConfiguration } from '../plugins/options/index.ts'
 import { findApplication, findProject } from './arguments.ts'
 import type { LaunchRequest } from './launch.ts'
 
@@ -10,19 +9,18 @@ const DEFAULT_LOG = 'swoole.log'
 
 type News = { listening: string, pid: number } | { failed: string }
 
-/**
- * Starts the same command again as a process of its own, with its output in the log file, and waits until it listens.
- * Undefined: this process is to do the work itself.
- */
-export async function startInBackground ({ app, project: named, config, commandLine }: LaunchRequest, args: string[]): Promise<number | undefined> {
-  if (process.env[IN_BACKGROUND] !== undefined) {
-    commandLine.log = { file: process.env[IN_BACKGROUND] }
-    delete process.env[IN_BACKGROUND]
-    return undefined
-  }
+/** The log file of a process that was started in the background, which is told once. */
+export function takeBackgroundLog (): string | undefined {
+  const log = process.env[IN_BACKGROUND]
+  delete process.env[IN_BACKGROUND]
+  return log
+}
+
+/** Starts the same command again as a process of its own, with its output in the log file, and waits until it listens. */
+export async function startInBackground ({ app, project: named, config, commandLine }: LaunchRequest, args: string[]): Promise<void> {
+  const { loadConfiguration } = await import('../plugins/options/index.ts')
   const project = findProject(named, findApplication(app, named))
   const { options } = await loadConfiguration({ project, file: config, env: process.env, commandLine })
-  if (!options.performance.daemonize) return undefined
 
   const log = options.log.file ?? DEFAULT_LOG
   const path = join(project, log)
@@ -42,7 +40,6 @@ export async function startInBackground ({ app, project: named, config, commandL
   child.disconnect()
   child.unref()
   process.stdout.write(`listening on ${news.listening} (process ${news.pid}, log ${path})\n`)
-  return 0
 }
 
 /** Tells the command that started this process in the background, if one did. */

@@ -1,11 +1,10 @@
-import { extname, join } from 'node:path'
+import { join } from 'node:path'
 import { availableParallelism } from 'node:os'
-import { loadConfiguration } from '../plugins/options/index.ts'
-import type { SwooleOptions } from '../plugins/options/index.ts'
+import type { ResolvedOptions, SwooleOptions } from '../plugins/options/index.ts'
 import { findApplication, findProject } from './arguments.ts'
 import { compileCacheOf } from './compile-cache.ts'
+import { Nursery } from './launcher/nursery.ts'
 import { openLogFile } from './launcher/log-file.ts'
-import { startPrimary } from './launcher/primary.ts'
 import type { Primary } from './launcher/primary.ts'
 import { terminalReporter } from './launcher/reporter.ts'
 
@@ -17,6 +16,8 @@ export interface LaunchRequest {
   /** Workers when neither the command line nor the configuration says how many. */
   defaultWorkers?: number
   reportFiles?: boolean
+  /** Leave the start to a process in the background when `performance.daemonize` says so. */
+  mayDaemonize?: boolean
 }
 
 export interface Launched {
@@ -24,28 +25,44 @@ export interface Launched {
   project: string
   app: string
   configFile: string | null
-  options: Awaited<ReturnType<typeof loadConfiguration>>['options']
+  options: ResolvedOptions
 }
 
-/** Reads the configuration and starts the application in this process. */
-export async function launch ({ app: named, project: namedProject, config, commandLine, defaultWorkers = availableParallelism(), reportFiles = false }: LaunchRequest): Promise<Launched> {
+/**
+ * Reads the configuration and starts the application in this process. What takes long to load is loaded after the first
+ * worker processes are on their way.
+ */
+export async function launch ({ app: named, project: namedProject, config, commandLine, defaultWorkers = availableParallelism(), reportFiles = false, mayDaemonize = false }: LaunchRequest): Promise<Launched | 'daemonize'> {
   const app = findApplication(named, namedProject)
   const project = findProject(namedProject, app)
-  const { options, given, file } = await loadConfiguration({ project, file: config, env: process.env, commandLine })
-  const { log, performance: { workerNum } } = options
-  if (log.file !== null) openLogFile(join(project, log.file))
   const compileCache = compileCacheOf(project)
   process.env.NODE_COMPILE_CACHE = compileCache
-  const primary = await startPrimary({
-    app,
-    project,
-    options,
-    given: given as Record<string, unknown>,
-    httpWorkers: workerNum ?? defaultWorkers,
-    compileCache,
-    workerFile: join(import.meta.dirname, 'worker', `main${extname(import.meta.filename)}`),
-    reportFiles,
-    reporter: terminalReporter()
-  })
-  return { primary, project, app, configFile: file, options }
+  const nursery = new Nursery(app)
+  nursery.prepare(commandLine.performance?.workerNum ?? defaultWorkers)
+  try {
+    const { loadConfiguration } = await import('../plugins/options/index.ts')
+    const { options, given, file } = await loadConfiguration({ project, file: config, env: process.env, commandLine })
+    const { log, performance: { daemonize, workerNum } } = options
+    if (daemonize && mayDaemonize) {
+      await nursery.discard()
+      return 'daemonize'
+    }
+    if (log.file !== null) openLogFile(join(project, log.file))
+    const { startPrimary } = await import('./launcher/primary.ts')
+    const primary = await startPrimary({
+      app,
+      project,
+      options,
+      given: given as Record<string, unknown>,
+      httpWorkers: workerNum ?? defaultWorkers,
+      compileCache,
+      nursery,
+      reportFiles,
+      reporter: terminalReporter()
+    })
+    return { primary, project, app, configFile: file, options }
+  } catch (error) {
+    await nursery.discard()
+    throw error
+  }
 }

@@ -1,6 +1,6 @@
 import type { SwooleOptions } from '../../plugins/options/index.ts'
 import { readArguments, readInteger } from '../arguments.ts'
-import { startInBackground, tellParent } from '../background.ts'
+import { startInBackground, takeBackgroundLog, tellParent } from '../background.ts'
 import { launch } from '../launch.ts'
 import { paint } from '../launcher/reporter.ts'
 
@@ -16,12 +16,16 @@ type StartFlags = { [K in keyof typeof START_FLAGS]?: string }
 export async function execute (args: string[]): Promise<number> {
   const { values, app } = readArguments(args, { ...START_FLAGS, daemonize: { type: 'boolean', short: 'd' } } as const, true)
   const commandLine = commandLineOptions(values)
-  if (values.daemonize) commandLine.performance = { ...commandLine.performance, daemonize: true }
-  const request = { app, project: values.project, config: values.config, commandLine }
-  const background = await startInBackground(request, args)
-  if (background !== undefined) return background
+  const log = takeBackgroundLog()
+  if (log !== undefined) commandLine.log = { file: log }
+  const request = { app, project: values.project, config: values.config, commandLine, mayDaemonize: log === undefined }
 
-  const { primary } = await launch(request)
+  const launched = values.daemonize && log === undefined ? 'daemonize' : await launch(request)
+  if (launched === 'daemonize') {
+    await startInBackground(request, args)
+    return 0
+  }
+  const { primary } = launched
   process.stdout.write(`${paint('green', 'listening', process.stdout)} on ${primary.url} (${primary.startedInMs} ms, process ${process.pid})\n`)
   tellParent({ listening: primary.url, pid: process.pid })
   return primary.ended

@@ -1,10 +1,10 @@
-import cluster from 'node:cluster'
 import { CrashLoopError } from '../../plugins/errors.ts'
 import type { ResolvedOptions } from '../../plugins/options/index.ts'
 import { setSlotState } from '../../plugins/shared-memory/index.ts'
 import type { LauncherMemory } from '../../plugins/shared-memory/index.ts'
 import type { Distributor } from './distributor.ts'
 import type { FromWorker, StartMessage } from './messages.ts'
+import type { Nursery } from './nursery.ts'
 import type { Reporter } from './reporter.ts'
 import { RestartPolicy } from './restart-policy.ts'
 import { WorkerProcess, describeExit } from './worker-process.ts'
@@ -28,7 +28,7 @@ export interface FleetSettings {
   options: ResolvedOptions
   given: Record<string, unknown>
   reportFiles: boolean
-  workerFile: string
+  nursery: Nursery
 }
 
 export interface FleetEvents {
@@ -65,7 +65,6 @@ export class Fleet {
       ...Array.from({ length: settings.httpWorkers }, (_, n) => position('http', n)),
       ...Array.from({ length: settings.taskWorkers }, (_, n) => position('task', settings.httpWorkers + n))
     ]
-    cluster.setupPrimary({ exec: settings.workerFile, args: [settings.app], stdio: [0, 1, 2, 'ipc', memory.fd] } as never)
   }
 
   get workers (): ReadonlySet<WorkerProcess> {
@@ -113,7 +112,7 @@ export class Fleet {
       options,
       given
     }
-    const worker = new WorkerProcess(message, options.performance.startTimeout, (message) => this.#heard(worker, message), () => this.#distributor?.accepted(worker))
+    const worker = new WorkerProcess(this.settings.nursery.take(), message, options.performance.startTimeout, (message) => this.#heard(worker, message), () => this.#distributor?.accepted(worker))
     this.#all.add(worker)
     worker.gone.then((exit) => this.#gone(position, worker, exit))
     return worker

@@ -15,6 +15,7 @@ import { openLogFile } from './log-file.ts'
 import { watchWorkers } from './recycling.ts'
 import { rollingReload } from './reload.ts'
 import type { Reload } from './reload.ts'
+import type { Nursery } from './nursery.ts'
 import type { Reporter } from './reporter.ts'
 import { runningPrimary, takeRunDirectory } from './run-directory.ts'
 import type { RunDirectory } from './run-directory.ts'
@@ -28,7 +29,7 @@ export interface PrimarySettings {
   given: Record<string, unknown>
   httpWorkers: number
   compileCache: string
-  workerFile: string
+  nursery: Nursery
   reportFiles: boolean
   reporter: Reporter
 }
@@ -62,9 +63,11 @@ export async function startPrimary (settings: PrimarySettings): Promise<Primary>
     memory = createLauncherMemory({
       bytes: size,
       folder: directory.bells,
+      anonymousFd: settings.nursery.memoryFd,
       file: file && resolve(project, file),
       warn: (message) => reporter.warn(message)
     })
+    await settings.nursery.useMemory(memory.fd)
     const { host, port } = options.http
     const distributor = options.performance.enableReusePort ? undefined : await Distributor.listen(host, port)
     return await new RunningPrimary(settings, directory, memory, distributor).start()
@@ -106,6 +109,7 @@ class RunningPrimary implements Primary {
   async start (): Promise<this> {
     try {
       await this.#fleet.startAll()
+      await this.#settings.nursery.discard()
       this.#server = await listenForCommands(this.#directory.controlSocket, (request, progress) => this.#obey(request, progress))
     } catch (error) {
       this.#fleet.kill()

@@ -1,4 +1,3 @@
-import cluster from 'node:cluster'
 import type { Worker } from 'node:cluster'
 import { WorkerStartError } from '../../plugins/errors.ts'
 import type { SlotIdentity } from '../../plugins/shared-memory/index.ts'
@@ -38,13 +37,13 @@ export class WorkerProcess implements Taker {
   #worker: Worker
   #listener: (message: FromWorker) => void
 
-  constructor (start: StartMessage, startTimeoutMs: number, listener: (message: FromWorker) => void, accepted: () => void) {
+  constructor (worker: Worker, start: StartMessage, startTimeoutMs: number, listener: (message: FromWorker) => void, accepted: () => void) {
     this.workerId = start.workerId
     this.role = start.role
     this.generation = start.generation
     this.slot = start.memory.slot
     this.#listener = listener
-    this.#worker = cluster.fork()
+    this.#worker = worker
     this.pid = this.#worker.process.pid ?? 0
     this.gone = this.#watchEnd()
     this.ready = this.#watchStart(startTimeoutMs)

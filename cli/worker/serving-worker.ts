@@ -56,6 +56,7 @@ export class ServingWorker {
 
   async start (): Promise<void> {
     const { app, options, role, reportFiles } = this.#start
+    this.#openLogFile()
     const files = reportFiles ? collectLoadedFiles() : new Set<string>()
     const { fastify, contexts } = await createServer(app, await loadApplication(app), options)
     this.#fastify = fastify
@@ -82,11 +83,9 @@ export class ServingWorker {
       case 'drain':
         this.leave('it was told to', message.timeoutMs)
         break
-      case 'reopen-logs': {
-        const { project, options: { log } } = this.#start
-        if (log.file !== null) openLogFile(join(project, log.file))
+      case 'reopen-logs':
+        this.#openLogFile()
         break
-      }
       case 'reloaded': {
         const { id, result } = message
         if ('error' in result) this.#reloads.get(id)?.reject(new ReloadFailedError(result.error))
@@ -117,6 +116,11 @@ export class ServingWorker {
     server.maxConnections = Math.ceil(performance.maxConnection / workers)
     if (address !== undefined) this.#accept = listenThroughPrimary(server, address)
     await fastify.listen({ host: address?.address ?? host, port: address?.port ?? port, ...(address === undefined ? { reusePort: true, exclusive: true } : {}) } as never)
+  }
+
+  #openLogFile (): void {
+    const { project, options: { log } } = this.#start
+    if (log.file !== null) openLogFile(join(project, log.file))
   }
 
   #recycler (): () => void {

@@ -74,16 +74,16 @@ export class Uint32Atomic extends Waitable {
   }
 
   // `by | 0` holds for nearly every call and costs nothing; waiters are looked for only when the value leaves zero,
-  // so an addition is the bare instruction and two compares (bench/atomic).
+  // so an addition is the bare instruction and three compares (bench/atomic).
   add (by: number): number {
-    if ((by | 0) !== by) requireInteger(this.name, 'the number to add', by)
+    if (typeof by !== 'number' || (by | 0) !== by) requireInteger(this.name, 'the number to add', by)
     const before = Atomics.add(this.#words, this.#index, by | 0)
     if (before === 0) this.rouse()
     return (before + by) >>> 0
   }
 
   sub (by: number): number {
-    if ((by | 0) !== by) requireInteger(this.name, 'the number to subtract', by)
+    if (typeof by !== 'number' || (by | 0) !== by) requireInteger(this.name, 'the number to subtract', by)
     const before = Atomics.sub(this.#words, this.#index, by | 0)
     if (before === 0) this.rouse()
     return (before - by) >>> 0

@@ -38,7 +38,10 @@ const RECORD_STATE = 0
 const RECORD_RUN = 1
 /** 1: this slab was seen full. Only a hint: a freed block sets it to 0. */
 const RECORD_FULL = 2
-/** The state that the chunk had when it was last a slab. */
+/**
+ * The state that the chunk has as a slab, or had when it was one. It changes only while no block is taken, so who has a
+ * block can rely on it even while somebody holds the chunk to see whether it is empty.
+ */
 const RECORD_SLAB = 3
 
 /** Block sizes of slabs, in bytes: four steps a doubling at most, so that a quarter is wasted at worst. */
@@ -103,14 +106,17 @@ export class Allocator {
     const state = this.#stateWord(ref)
     const intent = this.#takeIntent()
     Atomics.store(this.#words, intent + 1, holder)
-    const taken = this.#take(state, intent, publishedAt(holder), this.#slot.tag + RETRACTED)
-    if (taken) {
-      Atomics.compareExchange(this.#words, holder, ref, 0)
-      Atomics.store(this.#words, intent + 1, 0)
-    } else {
-      this.#dropIntent(intent)
+    if (this.#take(state, intent, publishedAt(holder), this.#slot.tag + RETRACTED)) {
+      if (this.#refOfState(state) === ref) {
+        Atomics.compareExchange(this.#words, holder, ref, 0)
+        Atomics.store(this.#words, intent + 1, 0)
+        return true
+      }
+      // The chunk was divided anew since the caller read `ref`: this is another block of the same holder.
+      Atomics.store(this.#words, state, publishedAt(holder))
     }
-    return taken
+    this.#dropIntent(intent)
+    return false
   }
 
   /** Gives back a block that is in this worker's hands. */
@@ -124,19 +130,20 @@ export class Allocator {
   /** How many bytes the block really has. */
   sizeOf (ref: Ref): number {
     const chunk = this.#chunkOf(ref)
-    const state = Atomics.load(this.#words, this.#record(chunk, RECORD_STATE))
-    return isSlab(state) ? CLASSES[state - SLAB]! : this.#words[this.#record(chunk, RECORD_RUN)]! * CHUNK_BYTES
+    const length = Atomics.load(this.#words, this.#record(chunk, RECORD_RUN))
+    return length === 0 ? this.#blockSize(chunk) : length * CHUNK_BYTES
   }
 
-  /** Settles what the dead worker of `slotIndex` had in its hands. Any worker may do it, several may at once. */
+  /**
+   * Settles what the dead worker of `slotIndex` had in its hands. Any worker may do it, several may at once, and late:
+   * the intents stay as they are until the slot is claimed again, and what lies in other hands is left alone.
+   */
   recover (slotIndex: number, deadTag: number): void {
     for (let n = 0; n < INTENTS; n++) {
       const dead = intentWord(slotIndex, n)
       const state = Atomics.load(this.#words, dead)
       if (state === 0) continue
-      const holder = Atomics.load(this.#words, dead + 1)
-      this.#adopt(state, holder, deadTag)
-      Atomics.compareExchange(this.#words, dead, state, 0)
+      this.#adopt(state, Atomics.load(this.#words, dead + 1), deadTag)
     }
   }
 
@@ -164,28 +171,36 @@ export class Allocator {
 
   #takeBlock (sizeClass: number, intent: number): Ref {
     const cursor = this.#cursors[sizeClass]!
-    const found = this.#takeFromSlab(cursor.chunk, sizeClass, intent)
+    const found = this.#takeFromSlab(cursor.chunk, sizeClass, intent) || this.#takeFromSlabs(sizeClass, intent, 0)
     if (found !== 0) return found
-    for (const chunk of this.#chunksWith(SLAB + sizeClass)) {
-      if (Atomics.load(this.#words, this.#record(chunk, RECORD_FULL)) === 1) continue
-      cursor.block = 0
+    for (;;) {
+      const chunk = this.#makeSlab(sizeClass, intent)
+      // With no chunk left, look where the hint of a dead worker may have been wrong.
+      if (chunk === -1) return this.#takeFromSlabs(sizeClass, intent, 1)
+      // Others may have taken all its blocks by now.
       const ref = this.#takeFromSlab(chunk, sizeClass, intent)
       if (ref !== 0) return ref
     }
-    const chunk = this.#makeSlab(sizeClass, intent)
-    if (chunk === -1) return 0
-    cursor.block = 0
-    return this.#takeFromSlab(chunk, sizeClass, intent)
+  }
+
+  #takeFromSlabs (sizeClass: number, intent: number, full: 0 | 1): Ref {
+    for (const chunk of this.#chunksWith(SLAB + sizeClass)) {
+      if (Atomics.load(this.#words, this.#record(chunk, RECORD_FULL)) !== full) continue
+      const ref = this.#takeFromSlab(chunk, sizeClass, intent)
+      if (ref !== 0) return ref
+    }
+    return 0
   }
 
   #takeFromSlab (chunk: number, sizeClass: number, intent: number): Ref {
     if (chunk === -1) return 0
     const record = this.#record(chunk, RECORD_STATE)
+    if (Atomics.load(this.#words, record) !== SLAB + sizeClass) return 0
     const full = this.#record(chunk, RECORD_FULL)
     const size = CLASSES[sizeClass]!
     const blocks = blocksOf(size)
     const cursor = this.#cursors[sizeClass]!
-    const start = cursor.block
+    const start = cursor.chunk === chunk ? cursor.block : 0
     for (let pass = 0; pass < 2; pass++) {
       for (let n = 0; n < blocks; n++) {
         const block = (start + n) % blocks
@@ -193,7 +208,7 @@ export class Allocator {
         if (Atomics.load(this.#words, state) !== FREE) continue
         if (!this.#take(state, intent)) continue
         if (Atomics.load(this.#words, record) !== SLAB + sizeClass) {
-          Atomics.store(this.#words, state, FREE)
+          this.#release(state)
           return 0
         }
         if (pass === 1) Atomics.store(this.#words, full, 0)
@@ -299,13 +314,13 @@ export class Allocator {
       return
     }
     const head = (state - this.#firstRecord) / CHUNK_RECORD_WORDS | 0
-    const length = this.#words[this.#record(head, RECORD_RUN)]!
+    const length = Atomics.load(this.#words, this.#record(head, RECORD_RUN))
     for (let n = 1; n < length; n++) {
       Atomics.compareExchange(this.#words, this.#record(head + n, RECORD_STATE), bodyOf(head), FREE)
     }
     Atomics.store(this.#words, this.#record(head, RECORD_RUN), 0)
     // A worker that died while it emptied a slab may have met a block that was taken meanwhile.
-    Atomics.store(this.#words, state, this.#hasBlocks(head) ? this.#words[this.#record(head, RECORD_SLAB)]! : FREE)
+    Atomics.store(this.#words, state, this.#hasBlocks(head) ? Atomics.load(this.#words, this.#record(head, RECORD_SLAB)) : FREE)
   }
 
   /** Takes over what a dead worker held, so that only one of several recoverers settles it. */
@@ -366,16 +381,18 @@ export class Allocator {
 
   #stateWord (ref: Ref): number {
     const chunk = this.#chunkOf(ref)
-    const state = Atomics.load(this.#words, this.#record(chunk, RECORD_STATE))
-    if (!isSlab(state)) return this.#record(chunk, RECORD_STATE)
-    return this.#blockState(chunk, (ref - this.#refOf(chunk)) * REF_BYTES / CLASSES[state - SLAB]!)
+    if (Atomics.load(this.#words, this.#record(chunk, RECORD_RUN)) !== 0) return this.#record(chunk, RECORD_STATE)
+    return this.#blockState(chunk, Math.floor((ref - this.#refOf(chunk)) * REF_BYTES / this.#blockSize(chunk)))
+  }
+
+  #blockSize (chunk: number): number {
+    return CLASSES[Atomics.load(this.#words, this.#record(chunk, RECORD_SLAB)) - SLAB] ?? CHUNK_BYTES
   }
 
   #refOfState (state: number): Ref {
     if (state < this.#firstState) return this.#refOf((state - this.#firstRecord) / CHUNK_RECORD_WORDS | 0)
     const chunk = (state - this.#firstState) / BLOCKS_PER_CHUNK | 0
-    const slab = Atomics.load(this.#words, this.#record(chunk, RECORD_STATE))
-    return this.#refOf(chunk) + (state - this.#blockState(chunk, 0)) * CLASSES[slab - SLAB]! / REF_BYTES
+    return this.#refOf(chunk) + (state - this.#blockState(chunk, 0)) * this.#blockSize(chunk) / REF_BYTES
   }
 }
 

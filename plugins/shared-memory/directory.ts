@@ -88,7 +88,7 @@ export class Directory {
   #key (type: string, name: string): Uint8Array {
     const bytes = typeof name === 'string' && name.isWellFormed() ? Buffer.byteLength(name) : 0
     if (bytes < 1 || bytes > MAX_NAME_BYTES) {
-      throw new NameInvalidError(`the ${type}`, JSON.stringify(name)?.slice(0, 80) ?? typeof name, MAX_NAME_BYTES)
+      throw new NameInvalidError(`the ${type}`, typeof name === 'string' ? JSON.stringify(name).slice(0, 80) : `of type ${typeof name}`, MAX_NAME_BYTES)
     }
     return this.#encoder.encode(`${type}\0${name}`)
   }

@@ -1,7 +1,7 @@
 import { closeSync, constants, openSync, writeSync } from 'node:fs'
 import { Socket } from 'node:net'
 import { join } from 'node:path'
-import { Slot, SlotState } from './layout.ts'
+import { Slot } from './layout.ts'
 import type { Region } from './region.ts'
 import { isAlive, slotWord, slotsUsed } from './slots.ts'
 import type { SlotIdentity } from './slots.ts'
@@ -30,6 +30,8 @@ export class Doorbell {
     this.#region = region
     this.#slot = slot
     this.#wire = connect(() => this.answer())
+    // Who rang before this worker listened has marked it, and nobody heard.
+    Atomics.store(region.i32, slotWord(slot.index, Slot.BELL), 0)
   }
 
   /** `listener` is called whenever this worker's bell was rung; it must look at everything it waits for. */
@@ -47,7 +49,7 @@ export class Doorbell {
       this.#localRing = true
       queueMicrotask(() => {
         this.#localRing = false
-        this.#notify()
+        this.answer()
       })
       return
     }
@@ -55,27 +57,27 @@ export class Doorbell {
     if (before === 0 || !isAlive(this.#region, before)) this.#wire.send(slotIndex)
   }
 
-  /** After a death: a ringer may have died between its mark and its wake-up, so whoever is marked is woken again. */
-  ringMarked (): void {
+  /** After a death: the dead may have made true what others wait for, and not have come to its wake-up. */
+  ringAll (): void {
     for (let index = 0; index < slotsUsed(this.#region); index++) {
-      if (index === this.#slot.index || Atomics.load(this.#region.i32, slotWord(index, Slot.STATE)) === SlotState.FREE) continue
-      if (Atomics.load(this.#region.i32, slotWord(index, Slot.BELL)) !== 0) this.#wire.send(index)
+      if (index === this.#slot.index) {
+        this.ring(index)
+      } else {
+        Atomics.store(this.#region.i32, slotWord(index, Slot.BELL), this.#slot.tag)
+        this.#wire.send(index)
+      }
     }
   }
 
   /** The mark is taken away before the look, so a ring during the look makes another. */
   answer (): void {
     Atomics.store(this.#region.i32, slotWord(this.#slot.index, Slot.BELL), 0)
-    this.#notify()
+    for (const listener of this.#listeners) listener()
   }
 
   close (): void {
     this.#listeners.clear()
     this.#wire.close()
-  }
-
-  #notify (): void {
-    for (const listener of this.#listeners) listener()
   }
 }
 

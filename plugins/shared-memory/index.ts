@@ -24,7 +24,7 @@ const OF_PROCESS = Symbol.for('fastify-swoole.memory')
 const registry = globalThis as { [OF_PROCESS]?: SharedMemory }
 const ofApplications = new WeakMap<object, SharedMemory>()
 
-/** Tells that this process is a worker: every application in it shares `memory`. */
+/** Tells that this process is a worker: every application in it shares `memory`, and none of them closes it. */
 export function useMemory (memory: SharedMemory): void {
   registry[OF_PROCESS] = memory
 }
@@ -34,10 +34,9 @@ export function useMemory (memory: SharedMemory): void {
  * the first caller makes.
  */
 export function memoryFor (key: object, bytes = DEFAULT_MEMORY_BYTES): SharedMemory {
-  if (registry[OF_PROCESS] !== undefined) return registry[OF_PROCESS]
   let memory = ofApplications.get(key)
   if (memory === undefined) {
-    memory = createLocalMemory(bytes)
+    memory = registry[OF_PROCESS]?.forApplication() ?? createLocalMemory(bytes)
     ofApplications.set(key, memory)
   }
   return memory

@@ -1,19 +1,26 @@
-import { closeSync, constants, fstatSync, fsyncSync, mkdirSync, openSync, renameSync, unlinkSync } from 'node:fs'
+import {
+  closeSync, constants, fstatSync, fsyncSync, ftruncateSync, mkdirSync, openSync, readSync, renameSync, statSync, unlinkSync, writeSync
+} from 'node:fs'
 import { dirname, join } from 'node:path'
 import { MemoryFileError } from '../errors.ts'
 import { Allocator } from './allocator.ts'
 import { bellPath, fifoWire } from './doorbell.ts'
-import { Header, Slot } from './layout.ts'
+import { Header, MAGIC, Slot } from './layout.ts'
 import { libc } from './libc.ts'
-import { Region, formatRegion, regionBytes, regionFault } from './region.ts'
-import { SharedMemory } from './shared-memory.ts'
+import { Region, formatRegion, headerFault, regionBytes } from './region.ts'
+import { withDoorbell } from './shared-memory.ts'
+import type { SharedMemory } from './shared-memory.ts'
 import { claimSlot, freeSlot, readSlots, slotWord } from './slots.ts'
 import type { Role, SlotIdentity } from './slots.ts'
+
+const HALF_MADE = Int32Array.of(MAGIC[0])
 
 export interface LauncherMemoryOptions {
   bytes: number
   /** Where the bells are; a private folder. */
   folder: string
+  /** An empty anonymous memory file that was made before, or -1. */
+  anonymousFd?: number
   /** A file to map instead of anonymous memory, which then survives a stop. */
   file?: string | null
   /** Told when a file that cannot be used was set aside. */
@@ -30,11 +37,11 @@ export interface LauncherMemory {
 }
 
 /** Throws FST_SWOOLE_MEMORY_FILE, FST_SWOOLE_MEMORY_UNAVAILABLE. */
-export function createLauncherMemory ({ bytes: wanted, folder, file, warn }: LauncherMemoryOptions): LauncherMemory {
+export function createLauncherMemory ({ bytes: wanted, folder, anonymousFd = -1, file, warn }: LauncherMemoryOptions): LauncherMemory {
   const bytes = regionBytes(wanted)
-  const fd = file ? openFile(file, bytes, warn) : openAnonymous(folder, bytes)
+  const fd = file ? openFile(file, bytes, warn) : openAnonymous(folder, bytes, anonymousFd)
   const region = new Region(libc().map(fd, bytes))
-  if (region.i32[Header.MAGIC_0] === 0) formatRegion(region)
+  if (region.i32[Header.MAGIC_1] === 0) formatRegion(region)
   const makeBell = (slot: SlotIdentity) => libc().mkfifo(bellPath(folder, slot.index), 0o600)
 
   const previous = readSlots(region)
@@ -44,7 +51,7 @@ export function createLauncherMemory ({ bytes: wanted, folder, file, warn }: Lau
   Atomics.store(region.i32, Header.GENERATION, 1)
   Atomics.store(region.i32, Header.IN_USE, 1)
   makeBell(slot)
-  const memory = new SharedMemory(region, slot, fifoWire(folder, slot.index))
+  const memory = withDoorbell(region, slot, fifoWire(folder, slot.index))
 
   return {
     memory,
@@ -58,7 +65,10 @@ export function createLauncherMemory ({ bytes: wanted, folder, file, warn }: Lau
     close () {
       memory.close()
       Atomics.store(region.i32, Header.IN_USE, 0)
-      if (file) fsyncSync(fd)
+      if (file) {
+        fsyncSync(fd)
+        libc().unlock(fd)
+      }
       closeSync(fd)
     }
   }
@@ -67,14 +77,14 @@ export function createLauncherMemory ({ bytes: wanted, folder, file, warn }: Lau
 /** The last users of a file are all gone: what they had in their hands is settled, and their slots are free. */
 function recoverAll (region: Region, own: SlotIdentity, previous: SlotIdentity[]): void {
   const allocator = new Allocator(region, own)
-  for (const { index, tag } of previous) {
-    allocator.recover(index, tag)
-    freeSlot(region, index)
+  for (const dead of previous) {
+    allocator.recover(dead.index, dead.tag)
+    freeSlot(region, dead)
   }
 }
 
-function openAnonymous (folder: string, bytes: number): number {
-  let fd = libc().memfd('fastify-swoole')
+function openAnonymous (folder: string, bytes: number, made: number): number {
+  let fd = made === -1 ? libc().memfd('fastify-swoole') : made
   if (fd === -1) {
     // No memfd on this system: a file that only its descriptor keeps alive.
     const path = join(folder, 'memory')
@@ -86,24 +96,54 @@ function openAnonymous (folder: string, bytes: number): number {
 }
 
 function openFile (file: string, bytes: number, warn: (message: string) => void): number {
-  const fd = openPrivate(file)
-  if (!libc().tryLock(fd)) throw new MemoryFileError(file, 'another application has it open')
-  const { size } = fstatSync(fd)
-  if (size === 0) {
-    libc().allocate(fd, bytes)
-    libc().truncate(fd, bytes)
-    return fd
-  }
-  const fault = fileFault(fd, size)
-  if (fault === undefined) {
-    if (size === bytes) return fd
-    throw new MemoryFileError(file, `it has ${size} bytes, but memory.size says ${bytes}; use the size that it has, or move it away`)
+  const fd = openLocked(file)
+  try {
+    const fault = prepare(fd, file, bytes)
+    if (fault === undefined) return fd
+    const aside = `${file}.refused-${new Date().toISOString().replaceAll(':', '')}`
+    renameSync(file, aside)
+    warn(`memory.file ${file} was refused, because ${fault}; it was set aside as ${aside} and a new one is made`)
+  } catch (error) {
+    closeSync(fd)
+    throw error
   }
   closeSync(fd)
-  const aside = `${file}.refused-${new Date().toISOString().replaceAll(':', '')}`
-  renameSync(file, aside)
-  warn(`memory.file ${file} was refused, because ${fault}; it was set aside as ${aside} and a new one is made`)
   return openFile(file, bytes, warn)
+}
+
+/** Why the file cannot be used. Undefined: it can, and all of it has its room on the disk. */
+function prepare (fd: number, file: string, bytes: number): string | undefined {
+  const { size } = fstatSync(fd)
+  const header = new Int32Array(Header.CHECKSUM + 1)
+  readSync(fd, header, 0, header.byteLength, 0)
+  const isNew = size === 0 || isHalfMade(header)
+  const fault = isNew ? undefined : fileFault(header, size)
+  if (fault !== undefined) return fault
+  if (!isNew && size !== bytes) throw new MemoryFileError(file, `it has ${size} bytes, but memory.size says ${bytes}; use the size that it has, or move it away`)
+  try {
+    if (isNew) {
+      ftruncateSync(fd)
+      writeSync(fd, HALF_MADE, 0, 4, 0)
+    }
+    libc().allocate(fd, bytes)
+    libc().truncate(fd, bytes)
+  } catch (error) {
+    if (isNew) ftruncateSync(fd)
+    throw new MemoryFileError(file, (error as Error).message)
+  }
+  return undefined
+}
+
+/** The file under that name, locked: while this waited for the lock, another launcher may have set the file aside. */
+function openLocked (file: string): number {
+  const fd = openPrivate(file)
+  if (!libc().tryLock(fd)) {
+    closeSync(fd)
+    throw new MemoryFileError(file, 'another application has it open')
+  }
+  if (statSync(file, { throwIfNoEntry: false })?.ino === fstatSync(fd).ino) return fd
+  closeSync(fd)
+  return openLocked(file)
 }
 
 function openPrivate (file: string): number {
@@ -115,7 +155,12 @@ function openPrivate (file: string): number {
   }
 }
 
-function fileFault (fd: number, size: number): string | undefined {
+/** A launcher that died while it made the file has left the first half of the magic and not the second. */
+function isHalfMade (header: Int32Array): boolean {
+  return header[Header.MAGIC_0] === MAGIC[0] && header[Header.MAGIC_1] === 0
+}
+
+function fileFault (header: Int32Array, size: number): string | undefined {
   if (size !== regionBytes(size)) return `it has ${size} bytes, which is no size of a shared memory`
-  return regionFault(new Region(libc().map(fd, size)))
+  return headerFault(header, size)
 }

@@ -54,8 +54,8 @@ export const Header = {
 
 /** Words of a slot, relative to its first. Doubles stand at even words. */
 export const Slot = {
-  STATE: 0,
-  EPOCH: 1,
+  /** `epoch << 2 | state` in one word, so that who is late with a dead worker's slot does not free the next one's. */
+  LIFE: 0,
   PID: 2,
   ROLE: 3,
   WORKER_ID: 4,

@@ -13,8 +13,12 @@ export interface Libc {
   allocate (fd: number, bytes: number): void
   map (fd: number, bytes: number): ArrayBuffer
   mkfifo (path: string, mode: number): void
-  /** False when somebody else holds the lock. It lasts until the descriptor is closed, so it never outlives a process. */
+  /**
+   * False when somebody else holds the lock. It lasts while a process has the open file or a mapping of it, so closing
+   * the descriptor of a mapped file needs `unlock` first; it never outlives the processes.
+   */
   tryLock (fd: number): boolean
+  unlock (fd: number): void
   duplicateTo (from: number, to: number): void
 }
 
@@ -22,6 +26,7 @@ const PROT_READ_WRITE = 1 | 2
 const MAP_SHARED = 1
 const MFD_CLOEXEC = 1
 const LOCK_EX_NB = 2 | 4
+const LOCK_UN = 8
 const EWOULDBLOCK = 'EAGAIN'
 
 let bound: Libc | undefined
@@ -82,6 +87,9 @@ function bind (): Libc {
       if (flock(fd, LOCK_EX_NB) === 0) return true
       if (koffi.errno() === koffi.os.errno[EWOULDBLOCK]) return false
       throw failed('locked')
+    },
+    unlock (fd) {
+      check(flock(fd, LOCK_UN), 'unlocked')
     },
     duplicateTo (from, to) {
       check(dup2(from, to), `sent to descriptor ${to}`)

@@ -38,32 +38,31 @@ export function regionBytes (bytes: number): number {
   return Math.ceil(bytes / CHUNK_BYTES) * CHUNK_BYTES
 }
 
-/** Writes the header of a new region over zeroed bytes; the magic comes last, so a half-made one is none. */
+/** Writes the header of a new region over zeroed bytes; the second half of the magic comes last, so a half-made one can be told. */
 export function formatRegion (region: Region): void {
   const { i32 } = region
   const seed = randomBytes(8)
+  i32[Header.MAGIC_0] = MAGIC[0]
   i32[Header.VERSION] = LAYOUT_VERSION
   i32[Header.CHUNKS] = region.sections.chunks
   i32[Header.SEED_0] = seed.readInt32LE(0)
   i32[Header.SEED_1] = seed.readInt32LE(4)
-  i32[Header.CHECKSUM] = headerChecksum(region)
+  i32[Header.CHECKSUM] = headerChecksum(i32)
   Atomics.store(i32, Header.MAGIC_1, MAGIC[1])
-  Atomics.store(i32, Header.MAGIC_0, MAGIC[0])
 }
 
-/** Why the bytes are no region of ours, or undefined when they are one. */
-export function regionFault (region: Region): string | undefined {
-  const { i32 } = region
-  if (i32[Header.MAGIC_0] !== MAGIC[0] || i32[Header.MAGIC_1] !== MAGIC[1]) return 'it is not a shared memory of fastify-swoole'
-  if (i32[Header.VERSION] !== LAYOUT_VERSION) {
-    return `it has layout version ${i32[Header.VERSION]}, this release reads version ${LAYOUT_VERSION}`
+/** Why `bytes` bytes that begin with this header are no region of ours, or undefined when they are one. */
+export function headerFault (header: Int32Array, bytes: number): string | undefined {
+  if (header[Header.MAGIC_0] !== MAGIC[0] || header[Header.MAGIC_1] !== MAGIC[1]) return 'it is not a shared memory of fastify-swoole'
+  if (header[Header.VERSION] !== LAYOUT_VERSION) {
+    return `it has layout version ${header[Header.VERSION]}, this release reads version ${LAYOUT_VERSION}`
   }
-  if (i32[Header.CHECKSUM] !== headerChecksum(region)) return 'its header is damaged'
-  if (i32[Header.CHUNKS] !== region.sections.chunks) return 'its header is of a file of another size'
+  if (header[Header.CHECKSUM] !== headerChecksum(header)) return 'its header is damaged'
+  if (header[Header.CHUNKS] !== sectionsOf(bytes).chunks) return 'its header is of a file of another size'
   return undefined
 }
 
-function headerChecksum (region: Region): number {
-  const constants = region.u8.subarray(Header.VERSION * 4, Header.CHECKSUM * 4)
+function headerChecksum (header: Int32Array): number {
+  const constants = new Uint8Array(header.buffer, header.byteOffset + Header.VERSION * 4, (Header.CHECKSUM - Header.VERSION) * 4)
   return hashBytes(constants, constants.length, LAYOUT_VERSION, 0) | 0
 }

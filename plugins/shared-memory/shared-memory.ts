@@ -3,13 +3,11 @@ import { Allocator } from './allocator.ts'
 import { Directory } from './directory.ts'
 import type { ObjectSpec } from './directory.ts'
 import { Doorbell, fifoWire, noWire, threadWire } from './doorbell.ts'
-import { Slot } from './layout.ts'
+import { Header, Slot } from './layout.ts'
 import { libc } from './libc.ts'
 import { Region, formatRegion, regionBytes } from './region.ts'
 import { claimSlot, freeSlot, slotWord } from './slots.ts'
 import type { SlotIdentity } from './slots.ts'
-
-type Connect = ConstructorParameters<typeof Doorbell>[2]
 
 /** One worker's view of a region: what it allocates, opens and waits for carries the tag of its slot. */
 export class SharedMemory {
@@ -21,11 +19,11 @@ export class SharedMemory {
   #closers = new Set<() => void>()
   #isClosed = false
 
-  constructor (region: Region, slot: SlotIdentity, connect: Connect) {
+  constructor (region: Region, slot: SlotIdentity, doorbell: Doorbell) {
     this.region = region
     this.slot = slot
     this.allocator = new Allocator(region, slot)
-    this.doorbell = new Doorbell(region, slot, connect)
+    this.doorbell = doorbell
     this.#directory = new Directory(region, this.allocator)
   }
 
@@ -43,11 +41,21 @@ export class SharedMemory {
     return this.#directory.find(type, name)
   }
 
+  /** The same memory for one of several applications in this process: it closes alone, and when this one closes. */
+  forApplication (): SharedMemory {
+    const memory = new SharedMemory(this.region, this.slot, this.doorbell)
+    const close = () => memory.close()
+    this.onClose(close)
+    memory.onClose(() => this.offClose(close))
+    return memory
+  }
+
   /** Settles what the dead worker of a slot held, and frees the slot. May be done by any worker, and more than once. */
   recover (dead: SlotIdentity): void {
     this.allocator.recover(dead.index, dead.tag)
-    freeSlot(this.region, dead.index)
-    this.doorbell.ringMarked()
+    freeSlot(this.region, dead)
+    Atomics.add(this.region.i32, Header.DEATHS, 1)
+    this.doorbell.ringAll()
   }
 
   onClose (listener: () => void): void {
@@ -62,7 +70,6 @@ export class SharedMemory {
     if (this.#isClosed) return
     this.#isClosed = true
     for (const closer of this.#closers) closer()
-    this.doorbell.close()
   }
 }
 
@@ -72,7 +79,7 @@ export function createLocalMemory (bytes: number): SharedMemory {
   formatRegion(region)
   const slot = claimSlot(region, 'standalone', 0, 1)
   region.i32[slotWord(slot.index, Slot.PID)] = process.pid
-  return new SharedMemory(region, slot, noWire)
+  return withDoorbell(region, slot, noWire)
 }
 
 /** What a worker process needs to attach to the launcher's memory. */
@@ -88,11 +95,19 @@ export interface Attachment {
 export function attachMemory ({ fd, bytes, slot, bells }: Attachment): SharedMemory {
   const region = new Region(libc().map(fd, bytes))
   closeSync(fd)
-  return new SharedMemory(region, slot, fifoWire(bells, slot.index))
+  return withDoorbell(region, slot, fifoWire(bells, slot.index))
 }
 
 /** A thread's view of a region in a SharedArrayBuffer; another thread claimed the slot for it. */
 export function attachThreadMemory (buffer: SharedArrayBuffer, slot: SlotIdentity): SharedMemory {
   const region = new Region(buffer)
-  return new SharedMemory(region, slot, threadWire(region, slot.index))
+  return withDoorbell(region, slot, threadWire(region, slot.index))
+}
+
+/** The memory of a whole process or thread, which has the doorbell of its slot. */
+export function withDoorbell (region: Region, slot: SlotIdentity, connect: ConstructorParameters<typeof Doorbell>[2]): SharedMemory {
+  const doorbell = new Doorbell(region, slot, connect)
+  const memory = new SharedMemory(region, slot, doorbell)
+  memory.onClose(() => doorbell.close())
+  return memory
 }

@@ -28,6 +28,8 @@ export interface SlotInfo extends SlotIdentity {
 const ROLES: Role[] = ['primary', 'http', 'task', 'standalone']
 const STATES: State[] = ['starting', 'ready', 'draining']
 
+const STATE_MASK = 3
+
 const base = (index: number) => SLOTS_OFFSET / 4 + index * SLOT_WORDS
 
 export const slotWord = (index: number, field: number) => base(index) + field
@@ -41,35 +43,42 @@ export const slotOf = (tag: number) => tag & (SLOTS - 1)
 export function claimSlot (region: Region, role: Role, workerId: number, generation: number): SlotIdentity {
   const { i32, f64 } = region
   for (let index = 0; index < SLOTS; index++) {
-    if (Atomics.load(i32, slotWord(index, Slot.STATE)) !== SlotState.FREE) continue
-    const epoch = (i32[slotWord(index, Slot.EPOCH)]! + 1) % EPOCH_LIMIT || 1
+    const life = Atomics.load(i32, slotWord(index, Slot.LIFE))
+    if ((life & STATE_MASK) !== SlotState.FREE) continue
+    const epoch = ((life >>> 2) + 1) % EPOCH_LIMIT || 1
     for (let field = Slot.PID; field < SLOT_WORDS; field++) i32[slotWord(index, field)] = 0
     i32[slotWord(index, Slot.ROLE)] = SlotRole[role.toUpperCase() as keyof typeof SlotRole]
     i32[slotWord(index, Slot.WORKER_ID)] = workerId
     i32[slotWord(index, Slot.GENERATION)] = generation
     f64[slotDouble(index, Slot.STARTED_AT)] = Date.now()
-    Atomics.store(i32, slotWord(index, Slot.EPOCH), epoch)
-    Atomics.store(i32, slotWord(index, Slot.STATE), SlotState.STARTING)
     if (index >= Atomics.load(i32, Header.SLOTS_USED)) Atomics.store(i32, Header.SLOTS_USED, index + 1)
+    Atomics.store(i32, slotWord(index, Slot.LIFE), epoch << 2 | SlotState.STARTING)
     return { index, tag: epoch * SLOTS + index }
   }
   throw new SlotsFullError(SLOTS)
 }
 
-/** Gives the slot back; only after `recoverSlot`, or what the worker held is lost to everybody. */
-export function freeSlot (region: Region, index: number): void {
-  Atomics.store(region.i32, slotWord(index, Slot.STATE), SlotState.FREE)
+/** Gives a dead worker's slot back; only after its recovery, or what the worker held is lost to everybody. */
+export function freeSlot (region: Region, { index, tag }: SlotIdentity): void {
+  changeState(region, index, SlotState.FREE, (life) => life >>> 2 === tag >>> 10)
 }
 
 export function setSlotState (region: Region, index: number, state: State): void {
-  Atomics.store(region.i32, slotWord(index, Slot.STATE), STATES.indexOf(state) + 1)
+  changeState(region, index, STATES.indexOf(state) + 1, (life) => (life & STATE_MASK) !== SlotState.FREE)
+}
+
+function changeState ({ i32 }: Region, index: number, state: number, mayChange: (life: number) => boolean): void {
+  const word = slotWord(index, Slot.LIFE)
+  for (;;) {
+    const life = Atomics.load(i32, word)
+    if (!mayChange(life) || Atomics.compareExchange(i32, word, life, life & ~STATE_MASK | state) === life) return
+  }
 }
 
 /** Whether the worker that a tag names still lives. What carries the tag of one that does not is anybody's to repair. */
 export function isAlive (region: Region, tag: number): boolean {
-  const index = slotOf(tag)
-  return Atomics.load(region.i32, slotWord(index, Slot.EPOCH)) === tag >>> 10 &&
-    Atomics.load(region.i32, slotWord(index, Slot.STATE)) !== SlotState.FREE
+  const life = Atomics.load(region.i32, slotWord(slotOf(tag), Slot.LIFE))
+  return life >>> 2 === tag >>> 10 && (life & STATE_MASK) !== SlotState.FREE
 }
 
 export function slotsUsed (region: Region): number {
@@ -83,11 +92,12 @@ export function readSlots (region: Region): SlotInfo[] {
   for (let index = 0; index < slotsUsed(region); index++) {
     const word = (field: number) => Atomics.load(i32, slotWord(index, field))
     const double = (field: number) => f64[slotDouble(index, field)]!
-    const state = word(Slot.STATE)
+    const life = word(Slot.LIFE)
+    const state = life & STATE_MASK
     if (state === SlotState.FREE) continue
     slots.push({
       index,
-      tag: word(Slot.EPOCH) * SLOTS + index,
+      tag: (life >>> 2) * SLOTS + index,
       id: word(Slot.WORKER_ID),
       role: ROLES[word(Slot.ROLE)]!,
       pid: word(Slot.PID),

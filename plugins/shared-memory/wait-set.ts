@@ -1,5 +1,5 @@
 import { ClosedError, TooManyWaitersError } from '../errors.ts'
-import { REF_BYTES, SLOTS } from './layout.ts'
+import { Header, REF_BYTES, SLOTS } from './layout.ts'
 import type { SharedMemory } from './shared-memory.ts'
 import { isAlive, slotsUsed } from './slots.ts'
 
@@ -9,8 +9,11 @@ export interface WaitOptions {
 }
 
 interface Waiter {
-  settle (woken: boolean): void
-  fail (error: Error): void
+  wake (): void
+  /** Settles when what it waits for is true. */
+  look (): void
+  /** Rejects, unless a wake has chosen this waiter already. */
+  close (): void
 }
 
 const MAX_WAITERS = 0xffff
@@ -32,7 +35,8 @@ export class WaitSet {
   #name: string
   #holder: number
   #waiters = new Set<Waiter>()
-  #firstWaker = 0
+  #nextSlot = 0
+  #deaths = 0
 
   /** `holder`: a word of the object, with an even index and 0 at first, that will refer to the waiters' words. */
   constructor (memory: SharedMemory, name: string, holder: number) {
@@ -43,51 +47,44 @@ export class WaitSet {
 
   /**
    * Waits until a `wake` chooses this waiter: true; false after the time-out. `isReady` is asked once the waiter can be
-   * seen, so that a change just before is not missed. Rejects with the signal's reason when that aborts, and with
-   * FST_SWOOLE_CLOSED when the application closes.
+   * seen, so that a change just before is not missed. Rejects with the signal's reason when that aborts, with
+   * FST_SWOOLE_CLOSED when the application closes, and with FST_SWOOLE_TOO_MANY_WAITERS and FST_SWOOLE_MEMORY_FULL.
+   * A waiter that a wake has chosen is woken, whatever else happens to it before it hears: no wake is lost.
    */
   wait (isReady: () => boolean, { timeoutMs, signal }: WaitOptions = {}): Promise<boolean> {
     if (signal?.aborted) return Promise.reject(signal.reason)
     if (isReady()) return Promise.resolve(true)
     if (timeoutMs === 0) return Promise.resolve(false)
     if (this.#memory.isClosed) return Promise.reject(new ClosedError(this.#name))
-    if (this.#waiters.size === MAX_WAITERS) return Promise.reject(new TooManyWaitersError(this.#name, MAX_WAITERS))
 
     return new Promise<boolean>((resolve, reject) => {
-      const abort = () => {
-        finish()
-        this.#leave()
-        reject(signal!.reason)
-      }
-      const timer = timeoutMs === undefined || timeoutMs > LONGEST_TIMER_MS
-        ? undefined
-        : setTimeout(() => {
-          finish()
-          resolve(this.#leave())
-        }, timeoutMs)
+      let timer: NodeJS.Timeout | undefined
       const finish = () => {
         clearTimeout(timer)
         signal?.removeEventListener('abort', abort)
         this.#waiters.delete(waiter)
         if (this.#waiters.size === 0) this.#rest()
       }
-      const waiter: Waiter = {
-        settle (woken) {
-          finish()
-          resolve(woken)
-        },
-        fail (error) {
-          finish()
-          reject(error)
-        }
-      }
-      signal?.addEventListener('abort', abort)
-      this.#enter(waiter)
-      if (isReady() && this.#waiters.has(waiter)) {
+      const giveUp = (settle: () => void) => {
         finish()
-        this.#leave()
-        resolve(true)
+        if (this.#leave()) resolve(true)
+        else settle()
       }
+      const abort = () => giveUp(() => reject(signal!.reason))
+      const waiter: Waiter = {
+        wake () {
+          finish()
+          resolve(true)
+        },
+        look () {
+          if (isReady()) giveUp(() => resolve(true))
+        },
+        close: () => giveUp(() => reject(new ClosedError(this.#name)))
+      }
+      this.#enter(waiter)
+      signal?.addEventListener('abort', abort)
+      if (timeoutMs !== undefined && timeoutMs <= LONGEST_TIMER_MS) timer = setTimeout(giveUp, timeoutMs, () => resolve(false))
+      waiter.look()
     })
   }
 
@@ -97,34 +94,38 @@ export class WaitSet {
     const ref = Atomics.load(i32, this.#holder)
     if (ref === 0) return 0
     const slots = slotsUsed(this.#memory.region)
+    const first = this.#nextSlot
     let woken = 0
     for (let n = 0; n < slots && woken < count; n++) {
-      const index = (this.#firstWaker + n) % slots
+      const index = (first + n) % slots
       const tagWord = this.#tagWord(ref, index)
       const tag = Atomics.load(i32, tagWord)
       if (tag === 0 || !isAlive(this.#memory.region, tag)) continue
       const granted = grant(i32, tagWord + 1, count - woken)
       if (granted === 0) continue
       woken += granted
-      this.#firstWaker = index + 1
+      this.#nextSlot = index + 1
       this.#memory.doorbell.ring(index)
     }
     return woken
   }
 
   #enter (waiter: Waiter): void {
-    const { region, slot, doorbell } = this.#memory
+    const { region: { i32 }, slot, doorbell } = this.#memory
     const tagWord = this.#tagWord(this.#openWords(), slot.index)
+    if (Atomics.load(i32, tagWord) !== slot.tag) {
+      Atomics.store(i32, tagWord + 1, 0)
+      Atomics.store(i32, tagWord, slot.tag)
+    }
+    const counts = Atomics.load(i32, tagWord + 1)
+    if ((counts & 0xffff) + (counts >>> 16) === MAX_WAITERS) throw new TooManyWaitersError(this.#name, MAX_WAITERS)
     if (this.#waiters.size === 0) {
+      this.#deaths = Atomics.load(i32, Header.DEATHS)
       doorbell.onRing(this.#collect)
-      this.#memory.onClose(this.#fail)
+      this.#memory.onClose(this.#close)
     }
     this.#waiters.add(waiter)
-    if (Atomics.load(region.i32, tagWord) !== slot.tag) {
-      Atomics.store(region.i32, tagWord + 1, 0)
-      Atomics.store(region.i32, tagWord, slot.tag)
-    }
-    Atomics.add(region.i32, tagWord + 1, 1)
+    Atomics.add(i32, tagWord + 1, 1)
   }
 
   /** One waiter goes. True: all that are left were granted, so it was woken after all and uses up a grant. */
@@ -141,25 +142,31 @@ export class WaitSet {
 
   #collect = (): void => {
     const { i32 } = this.#memory.region
+    // One that died may have made true what these wait for, and not have come to `wake`.
+    const deaths = Atomics.load(i32, Header.DEATHS)
+    if (deaths !== this.#deaths) {
+      this.#deaths = deaths
+      for (const waiter of this.#waiters) waiter.look()
+    }
     const word = this.#tagWord(Atomics.load(i32, this.#holder), this.#memory.slot.index) + 1
-    const counts = Atomics.load(i32, word)
-    let granted = counts >>> 16
+    // Another application of this worker may wait for the same object, with a queue of its own: leave it the rest.
+    let granted = Math.min(Atomics.load(i32, word) >>> 16, this.#waiters.size)
     if (granted === 0) return
     // Only this worker lowers `granted`, so what was read can be taken whatever wakers add meanwhile.
     Atomics.sub(i32, word, granted << 16)
     for (const waiter of this.#waiters) {
       if (granted-- === 0) break
-      waiter.settle(true)
+      waiter.wake()
     }
   }
 
-  #fail = (): void => {
-    for (const waiter of this.#waiters) waiter.fail(new ClosedError(this.#name))
+  #close = (): void => {
+    for (const waiter of this.#waiters) waiter.close()
   }
 
   #rest (): void {
     this.#memory.doorbell.offRing(this.#collect)
-    this.#memory.offClose(this.#fail)
+    this.#memory.offClose(this.#close)
   }
 
   #openWords (): number {
