@@ -15,6 +15,7 @@ export interface LaunchRequest {
   commandLine: SwooleOptions
   /** Workers when neither the command line nor the configuration says how many. */
   defaultWorkers?: number
+  defaultTaskWorkers?: number
   reportFiles?: boolean
   /** Leave the start to a process in the background when `performance.daemonize` says so. */
   mayDaemonize?: boolean
@@ -32,7 +33,7 @@ export interface Launched {
  * Reads the configuration and starts the application in this process. What takes long to load is loaded after the first
  * worker processes are on their way.
  */
-export async function launch ({ app: named, project: namedProject, config, commandLine, defaultWorkers = availableParallelism(), reportFiles = false, mayDaemonize = false }: LaunchRequest): Promise<Launched | 'daemonize'> {
+export async function launch ({ app: named, project: namedProject, config, commandLine, defaultWorkers = availableParallelism(), defaultTaskWorkers, reportFiles = false, mayDaemonize = false }: LaunchRequest): Promise<Launched | 'daemonize'> {
   const app = findApplication(named, namedProject)
   const project = findProject(namedProject, app)
   const compileCache = compileCacheOf(project)
@@ -55,6 +56,7 @@ export async function launch ({ app: named, project: namedProject, config, comma
       options,
       given: given as Record<string, unknown>,
       httpWorkers: workerNum ?? defaultWorkers,
+      taskWorkers: taskWorkers(options, given, defaultTaskWorkers),
       compileCache,
       nursery,
       reportFiles,
@@ -65,4 +67,10 @@ export async function launch ({ app: named, project: namedProject, config, comma
     await nursery.discard()
     throw error
   }
+}
+
+function taskWorkers ({ task }: ResolvedOptions, given: SwooleOptions, byDefault: number | undefined): number {
+  if (task === false) return 0
+  const isGiven = given.task !== undefined && given.task !== false && given.task.workerNum !== undefined
+  return isGiven ? task.workerNum : byDefault ?? task.workerNum
 }

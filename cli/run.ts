@@ -15,7 +15,7 @@ const USAGE = `Usage: fastify-swoole <command> [options]
       --no-cache-clear       leave the application's caches as they are
       --only-cache           clear the caches, replace no worker
       --opcache              clear Node's compile cache too
-  watch [app]     start, and reload whenever a file is saved
+  watch [app]     start one worker, and reload whenever a file is saved
       --poll-interval <ms>   look for changes instead of being told of them
       --no-clear-cache       leave the application's caches as they are
   status          what runs

@@ -5,6 +5,8 @@ import { watchFiles } from '../launcher/watcher.ts'
 import { START_FLAGS, commandLineOptions } from './start.ts'
 
 const SHOWN_FILES = 5
+/** When the workers have come up, so that the processes of the next reload take no time from them. */
+const PREPARE_AFTER_MS = 500
 
 export async function execute (args: string[]): Promise<number> {
   const { values, app: named } = readArguments(args, {
@@ -15,7 +17,7 @@ export async function execute (args: string[]): Promise<number> {
   const commandLine = commandLineOptions(values)
   const interval = readInteger('poll-interval', values['poll-interval'])
   if (interval !== undefined) commandLine.hotReload = { polling: true, interval }
-  const launched = await launch({ app: named, project: values.project, config: values.config, commandLine, defaultWorkers: 1, reportFiles: true })
+  const launched = await launch({ app: named, project: values.project, config: values.config, commandLine, defaultWorkers: 1, defaultTaskWorkers: 1, reportFiles: true })
   if (launched === 'daemonize') return 1
   const { primary, project, app, options: { hotReload } } = launched
   const reporter = terminalReporter()
@@ -26,6 +28,11 @@ export async function execute (args: string[]): Promise<number> {
     return primary.ended
   }
 
+  let preparing: NodeJS.Timeout | undefined
+  const prepareSoon = () => {
+    clearTimeout(preparing)
+    preparing = setTimeout(() => primary.prepareReload(), PREPARE_AFTER_MS).unref()
+  }
   let reloads = 0
   let isReloading = false
   let pending: string[] = []
@@ -46,6 +53,7 @@ export async function execute (args: string[]): Promise<number> {
       }
     }
     isReloading = false
+    prepareSoon()
   }
   const watcher = await watchFiles({
     project,
@@ -59,7 +67,9 @@ export async function execute (args: string[]): Promise<number> {
   })
   // Only now: who reads it may save at once.
   tellListening()
+  prepareSoon()
   const code = await primary.ended
+  clearTimeout(preparing)
   await watcher.close()
   return code
 }

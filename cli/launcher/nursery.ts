@@ -27,6 +27,7 @@ export class Nursery {
     return this.#memoryFd
   }
 
+  /** Starts processes ahead, so that `count` are waiting. */
   prepare (count: number): void {
     if (this.#memoryFd === -1) return
     while (this.#blanks.length < count) this.#blanks.push(cluster.fork())

@@ -28,6 +28,7 @@ export interface PrimarySettings {
   /** What of the options the user gave; the rest are defaults. */
   given: Record<string, unknown>
   httpWorkers: number
+  taskWorkers: number
   compileCache: string
   nursery: Nursery
   reportFiles: boolean
@@ -47,6 +48,8 @@ export interface Primary {
   /** Files that the workers loaded, when `reportFiles` is set. */
   loadedFiles (): string[]
   reload (request: ReloadRequest, progress: (line: string) => void): Reload
+  /** Starts the processes of the next reload ahead, so that it has less to wait for. */
+  prepareReload (): void
   stop (force?: boolean): void
   /** Settles with the exit code when the application has ended and nothing of it is left. */
   readonly ended: Promise<number>
@@ -97,7 +100,7 @@ class RunningPrimary implements Primary {
     this.#memory = memory
     this.#distributor = distributor
     this.ended = new Promise((resolve) => { this.#end = resolve })
-    this.#fleet = new Fleet({ ...settings, taskWorkers: settings.options.task === false ? 0 : settings.options.task.workerNum }, memory, directory.bells, distributor, settings.reporter, {
+    this.#fleet = new Fleet(settings, memory, directory.bells, distributor, settings.reporter, {
       crashLoop: (error) => {
         settings.reporter.warn(error.message)
         this.#shutDown({ force: true, code: 1 })
@@ -139,6 +142,10 @@ class RunningPrimary implements Primary {
     const discard = () => old.forEach((folder) => folder.discard())
     reload.finished.then(discard, discard)
     return reload
+  }
+
+  prepareReload (): void {
+    if (!this.#isStopping) this.#settings.nursery.prepare(this.#fleet.positions.length)
   }
 
   stop (force = false): void {
@@ -206,7 +213,7 @@ class RunningPrimary implements Primary {
       }
       await Promise.race([this.#distributor?.stop(), sleep(HAND_OUT_MS, undefined, { ref: false })])
     }
-    await this.#fleet.stop(timeoutMs ?? drainTimeout, progress)
+    await Promise.all([this.#settings.nursery.discard(), this.#fleet.stop(timeoutMs ?? drainTimeout, progress)])
     this.#distributor?.close()
     this.#server?.close()
     this.#memory.close()

@@ -69,7 +69,8 @@ export class ServingWorker {
     this.isReady = true
     const address = server.address()
     this.#send({ type: 'ready', port: typeof address === 'object' && address !== null ? address.port : null, files: [...files] })
-    setTimeout(flushCompileCache, FLUSH_AFTER_MS).unref()
+    // It takes its time with a cold cache, and one worker has compiled what all others have.
+    if (this.#start.workerId === 0) setTimeout(flushCompileCache, FLUSH_AFTER_MS).unref()
   }
 
   hear (message: ToWorker, handle: unknown): void {
