@@ -1,8 +1,9 @@
 import { spawn } from 'node:child_process'
-import { closeSync, openSync, readFileSync, statSync } from 'node:fs'
-import { join } from 'node:path'
+import { closeSync, readFileSync, statSync } from 'node:fs'
+import { resolve } from 'node:path'
 import { findApplication, findProject } from './arguments.ts'
 import type { LaunchRequest } from './launch.ts'
+import { openForLog } from './launcher/log-file.ts'
 
 const IN_BACKGROUND = 'FASTIFY_SWOOLE_INTERNAL_BACKGROUND'
 const DEFAULT_LOG = 'swoole.log'
@@ -23,8 +24,8 @@ export async function startInBackground ({ app, project: named, config, commandL
   const { options } = await loadConfiguration({ project, file: config, env: process.env, commandLine })
 
   const log = options.log.file ?? DEFAULT_LOG
-  const path = join(project, log)
-  const output = openSync(path, 'a', 0o640)
+  const path = resolve(project, log)
+  const output = openForLog(path)
   const logged = statSync(path).size
   const child = spawn(process.execPath, [...process.execArgv, process.argv[1]!, 'start', ...args], {
     detached: true,

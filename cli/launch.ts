@@ -1,5 +1,6 @@
-import { join } from 'node:path'
+import { relative, resolve, sep } from 'node:path'
 import { availableParallelism } from 'node:os'
+import { OptionsInvalidError } from '../plugins/errors.ts'
 import type { ResolvedOptions, SwooleOptions } from '../plugins/options/index.ts'
 import { findApplication, findProject } from './arguments.ts'
 import { compileCacheOf } from './compile-cache.ts'
@@ -43,12 +44,13 @@ export async function launch ({ app: named, project: namedProject, config, comma
   try {
     const { loadConfiguration } = await import('../plugins/options/index.ts')
     const { options, given, file } = await loadConfiguration({ project, file: config, env: process.env, commandLine })
-    const { log, performance: { daemonize, workerNum } } = options
+    const { log, performance: { cacheFolder, daemonize, workerNum } } = options
     if (daemonize && mayDaemonize) {
       await nursery.discard()
       return 'daemonize'
     }
-    if (log.file !== null) openLogFile(join(project, log.file))
+    requireCacheFolder(project, app, cacheFolder)
+    if (log.file !== null) openLogFile(resolve(project, log.file))
     const { startPrimary } = await import('./launcher/primary.ts')
     const primary = await startPrimary({
       app,
@@ -73,4 +75,13 @@ function taskWorkers ({ task }: ResolvedOptions, given: SwooleOptions, byDefault
   if (task === false) return 0
   const isGiven = given.task !== undefined && given.task !== false && given.task.workerNum !== undefined
   return isGiven ? task.workerNum : byDefault ?? task.workerNum
+}
+
+/** A reload empties this folder: it must be one inside the project, and the application must not be in it. */
+function requireCacheFolder (project: string, app: string, folder: string | null): void {
+  if (folder === null) return
+  const path = resolve(project, folder)
+  const isInside = path.startsWith(project + sep) && !relative(project, path).split(sep).includes('node_modules')
+  if (isInside && !app.startsWith(path + sep)) return
+  throw new OptionsInvalidError(`performance.cacheFolder is ${JSON.stringify(folder)}, but must be a folder inside the project that holds nothing but a cache: reload empties it`)
 }

@@ -27,6 +27,7 @@ export const TooManyWaitersError = createError('FST_SWOOLE_TOO_MANY_WAITERS', '"
 // runtime and launcher
 export const NodeUnsupportedError = createError('FST_SWOOLE_NODE_UNSUPPORTED', 'fastify-swoole needs Node.js %s or newer; this is %s', 500)
 export const ReloadFailedError = createError('FST_SWOOLE_RELOAD_FAILED', 'The reload failed, the old workers still serve: %s', 503)
+export const StoppingError = createError('FST_SWOOLE_STOPPING', 'The application is being stopped: it cannot be reloaded', 503)
 export const NoLauncherError = createError('FST_SWOOLE_NO_LAUNCHER', '%s needs the launcher: start the application with "fastify-swoole start"', 501)
 export const WorkerStartError = createError('FST_SWOOLE_WORKER_START', 'Worker %s did not start: %s', 500)
 export const CrashLoopError = createError('FST_SWOOLE_CRASH_LOOP', '%s workers in a row died %s, the last one: %s', 500)

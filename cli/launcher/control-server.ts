@@ -22,7 +22,10 @@ export type ControlHandler = (request: ControlRequest, progress: (line: string) 
 /** Listens for commands at `path`, for this user only. */
 export function listenForCommands (path: string, handle: ControlHandler): Promise<Server> {
   return new Promise((resolve, reject) => {
-    const server = createServer((socket) => converse(socket, handle))
+    const server = createServer((socket) => {
+      // A command that is interrupted cuts the conversation; what it asked for goes on.
+      converse(socket, handle).catch(() => socket.destroy())
+    })
     server.once('error', reject)
     server.listen(path, () => {
       chmodSync(path, 0o600)
@@ -32,7 +35,6 @@ export function listenForCommands (path: string, handle: ControlHandler): Promis
 }
 
 async function converse (socket: Socket, handle: ControlHandler): Promise<void> {
-  // A command that is interrupted closes its end; what it asked for goes on.
   socket.on('error', () => {})
   const answer = (line: ControlAnswer) => {
     if (socket.writable) socket.write(`${JSON.stringify(line)}\n`)

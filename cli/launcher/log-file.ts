@@ -1,4 +1,5 @@
 import { closeSync, constants, openSync } from 'node:fs'
+import { OptionsInvalidError } from '../../plugins/errors.ts'
 import { libc } from '../../plugins/shared-memory/index.ts'
 
 /**
@@ -6,8 +7,16 @@ import { libc } from '../../plugins/shared-memory/index.ts'
  * file under the old descriptors, so whoever writes to 1 and 2 need not know.
  */
 export function openLogFile (path: string): void {
-  const fd = openSync(path, constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT, 0o640)
+  const fd = openForLog(path)
   libc().duplicateTo(fd, 1)
   libc().duplicateTo(fd, 2)
   closeSync(fd)
+}
+
+export function openForLog (path: string): number {
+  try {
+    return openSync(path, constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT, 0o640)
+  } catch (error) {
+    throw new OptionsInvalidError(`log.file is "${path}", which cannot be opened: ${(error as Error).message}`)
+  }
 }

@@ -1,4 +1,4 @@
-import { join, resolve } from 'node:path'
+import { resolve } from 'node:path'
 import { performance } from 'node:perf_hooks'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { AlreadyRunningError } from '../../plugins/errors.ts'
@@ -234,7 +234,7 @@ class RunningPrimary implements Primary {
     process.on('SIGUSR1', () => reload(['http', 'task']))
     process.on('SIGUSR2', () => reload(['task']))
     process.on('SIGHUP', () => {
-      if (log.file !== null) openLogFile(join(project, log.file))
+      if (log.file !== null) openLogFile(resolve(project, log.file))
       for (const worker of this.#fleet.workers) worker.send({ type: 'reopen-logs' })
     })
   }

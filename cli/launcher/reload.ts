@@ -1,4 +1,4 @@
-import { ReloadFailedError } from '../../plugins/errors.ts'
+import { ReloadFailedError, StoppingError } from '../../plugins/errors.ts'
 import type { Fleet, Position } from './fleet.ts'
 
 export interface ReloadResult {
@@ -30,12 +30,13 @@ export function rollingReload (fleet: Fleet, roles: Array<'http' | 'task'>, prog
     try {
       for (const [n, position] of positions.entries()) {
         progress(`reloading ${n + 1}/${positions.length}`)
-        if (fleet.isStopping) throw new Error('the application is stopping')
+        if (fleet.isStopping) throw new StoppingError()
         position.next = fleet.start(position, generation)
         await position.next.ready
         requireAll(positions)
       }
     } catch (error) {
+      if (fleet.isStopping) throw new StoppingError()
       for (const position of positions) fleet.giveUp(position)
       throw new ReloadFailedError((error as Error).message)
     }

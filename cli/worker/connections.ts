@@ -10,7 +10,9 @@ interface Look {
 
 const LOOK_EVERY_MS = 50
 
-type HttpSocket = Socket & { _httpMessage?: ServerResponse | null }
+const LATEST = Symbol('latest response')
+
+type HttpSocket = Socket & { _httpMessage?: ServerResponse | null, [LATEST]?: ServerResponse | undefined }
 
 /*
  * The connections of a server, and how they end without a request lost. It costs nothing per request but one addition:
@@ -29,10 +31,12 @@ export class Connections {
       this.#sockets.add(socket)
       socket.once('close', () => this.#sockets.delete(socket))
     })
-    server.prependListener('request', (_request: IncomingMessage, response: ServerResponse) => {
+    server.prependListener('request', (request: IncomingMessage, response: ServerResponse) => {
       this.requests++
       requested()
-      if (this.#isDraining) response.setHeader('connection', 'close')
+      const socket = request.socket as HttpSocket
+      socket[LATEST] = response
+      if (this.#isDraining) closeAfter(socket, response)
     })
   }
 
@@ -42,7 +46,11 @@ export class Connections {
 
   get inFlight (): number {
     let busy = 0
-    for (const socket of this.#sockets) if (isBusy(socket)) busy++
+    for (const socket of this.#sockets) {
+      if (isBusy(socket)) busy++
+      // An idle connection keeps no response alive.
+      else socket[LATEST] = undefined
+    }
     return busy
   }
 
@@ -58,8 +66,8 @@ export class Connections {
     NetServer.prototype.close.call(this.#server)
     const deadline = Date.now() + timeoutMs
     const looks = new Map<HttpSocket, Look>()
-    for (const { _httpMessage: response } of this.#sockets) {
-      if (response && !response.headersSent) response.setHeader('connection', 'close')
+    for (const socket of this.#sockets) {
+      if (isBusy(socket) && socket[LATEST] !== undefined) closeAfter(socket, socket[LATEST])
     }
     return new Promise((resolve) => {
       const look = () => {
@@ -75,6 +83,18 @@ export class Connections {
       look()
     })
   }
+}
+
+/**
+ * Has a response say that it is the connection's last, unless a pipelined request comes before it is written: what
+ * stands behind a response that says so is thrown away.
+ */
+function closeAfter (socket: HttpSocket, response: ServerResponse): void {
+  const { writeHead } = response
+  response.writeHead = function (...args: unknown[]) {
+    if (socket[LATEST] === response && !response.headersSent) response.setHeader('connection', 'close')
+    return writeHead.apply(response, args as never)
+  } as typeof writeHead
 }
 
 /** An upgraded connection has neither a request nor a parser: it is busy until its protocol ends it. */

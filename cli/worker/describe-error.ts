@@ -8,6 +8,8 @@ const FRAME = /^\s*at .*$/
  */
 export function describeError (error: unknown): string {
   if (!(error instanceof Error)) return String(error)
+  // Ours says all there is to say.
+  if ((error as NodeJS.ErrnoException).code?.startsWith('FST_SWOOLE_')) return error.message
   const lines = (error.stack ?? String(error)).split('\n')
   const firstFrame = lines.findIndex((line) => FRAME.test(line))
   const head = (firstFrame === -1 ? lines : lines.slice(0, firstFrame)).join('\n').trim()

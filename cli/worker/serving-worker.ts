@@ -1,5 +1,5 @@
 import { flushCompileCache } from 'node:module'
-import { join } from 'node:path'
+import { resolve } from 'node:path'
 import type { Server } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { FastifyInstance } from 'fastify'
@@ -121,7 +121,7 @@ export class ServingWorker {
 
   #openLogFile (): void {
     const { project, options: { log } } = this.#start
-    if (log.file !== null) openLogFile(join(project, log.file))
+    if (log.file !== null) openLogFile(resolve(project, log.file))
   }
 
   #recycler (): () => void {

@@ -1,5 +1,5 @@
 import { MemoryFullError } from '../errors.ts'
-import { BLOCKS_PER_CHUNK, CHUNK_BYTES, CHUNK_RECORD_WORDS, INTENTS, REF_BYTES } from './layout.ts'
+import { BLOCKS_PER_CHUNK, CHUNK_BYTES, CHUNK_RECORD_WORDS, INTENTS, REF_BYTES, SLOTS } from './layout.ts'
 import type { Region } from './region.ts'
 import { intentWord } from './slots.ts'
 import type { SlotIdentity } from './slots.ts'
@@ -402,4 +402,13 @@ function isSlab (state: number): boolean {
 
 function blocksOf (size: number): number {
   return Math.floor(CHUNK_BYTES / size)
+}
+
+/** Whether the words of a chunk's record can be some that this allocator wrote. */
+export function isSoundRecord (record: Int32Array, chunks: number, isWord: (word: number) => boolean): boolean {
+  const [state, run, full, slab] = record as unknown as [number, number, number, number]
+  if (run < 0 || run > chunks || (full !== 0 && full !== 1) || (slab !== 0 && !isSlab(slab))) return false
+  if (state < PUBLISHED_LEAST) return PUBLISHED_LEAST - 1 - state < chunks
+  if (state < 0) return isWord(-2 * state)
+  return state === FREE || isSlab(state) || state >= SLOTS
 }

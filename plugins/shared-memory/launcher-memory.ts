@@ -10,6 +10,7 @@ import { libc } from './libc.ts'
 import { Region, formatRegion, headerFault, regionBytes } from './region.ts'
 import { withDoorbell } from './shared-memory.ts'
 import type { SharedMemory } from './shared-memory.ts'
+import { inspectedBytes, soundnessFault } from './soundness.ts'
 import { claimSlot, freeSlot, readSlots, slotWord } from './slots.ts'
 import type { Role, SlotIdentity } from './slots.ts'
 
@@ -117,7 +118,7 @@ function prepare (fd: number, file: string, bytes: number): string | undefined {
   const header = new Int32Array(Header.CHECKSUM + 1)
   readSync(fd, header, 0, header.byteLength, 0)
   const isNew = size === 0 || isHalfMade(header)
-  const fault = isNew ? undefined : fileFault(header, size)
+  const fault = isNew ? undefined : fileFault(header, size) ?? contentFault(fd, size)
   if (fault !== undefined) return fault
   if (!isNew && size !== bytes) throw new MemoryFileError(file, `it has ${size} bytes, but memory.size says ${bytes}; use the size that it has, or move it away`)
   try {
@@ -163,4 +164,10 @@ function isHalfMade (header: Int32Array): boolean {
 function fileFault (header: Int32Array, size: number): string | undefined {
   if (size !== regionBytes(size)) return `it has ${size} bytes, which is no size of a shared memory`
   return headerFault(header, size)
+}
+
+function contentFault (fd: number, size: number): string | undefined {
+  const words = new Int32Array(inspectedBytes(size) / 4)
+  readSync(fd, words, 0, words.byteLength, 0)
+  return soundnessFault(words, size)
 }

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
@@ -34,6 +34,9 @@ t.test('what cannot start says why in one message, exits with 1 and leaves nothi
     ['an unknown option in the configuration', { 'app.ts': good, 'swoole.config.ts': 'export default { performance: { workernum: 2 } }' }, free, /performance\.workernum[^]*did you mean performance\.workerNum/],
     ['a wrong type in the configuration', { 'app.ts': good, 'swoole.config.yaml': 'http: { port: lots }' }, free, /http\.port is "lots"/],
     ['a broken configuration', { 'app.ts': good, 'swoole.config.json': '{ "http": ' }, free, /swoole\.config\.json cannot be used/],
+    ...['.', '..', '../other', '/tmp', 'node_modules', 'node_modules/x'].map((folder): [string, Record<string, string>, string[], RegExp] =>
+      [`a cache folder that is ${folder}`, { 'app.ts': good, env: `FASTIFY_SWOOLE_PERFORMANCE_CACHE_FOLDER=${folder}` }, free, /performance\.cacheFolder is ".*", but must be a folder inside the project/]),
+    ['a cache folder with the application in it', { 'src/app.ts': good, env: 'FASTIFY_SWOOLE_PERFORMANCE_CACHE_FOLDER=src' }, ['src/app.ts', ...free], /performance\.cacheFolder is "src"/],
     ['a configuration that is not there', { 'app.ts': good }, [...free, '--config', 'none.yaml'], /none\.yaml/],
     ['an unknown variable', { 'app.ts': good, env: 'FASTIFY_SWOOLE_HTTP_PROT=1' }, free, /FASTIFY_SWOOLE_HTTP_PROT/],
     ['a host that is not of this machine', { 'app.ts': good }, ['--host', '203.0.113.7', '--port', '0'], /Cannot listen on 203\.0\.113\.7:0: this machine does not have that address/]
@@ -45,7 +48,7 @@ t.test('what cannot start says why in one message, exits with 1 and leaves nothi
       const { code, stderr, stdout } = await run(folder, ['start', ...args], variables)
       t.equal(code, 1)
       t.match(stderr, message)
-      t.notMatch(stderr, /node_modules|node:internal/, 'no stack trace')
+      t.notMatch(stderr, /\n +at .*node_modules|node:internal/, 'no stack trace')
       t.notMatch(stdout, /listening/)
       t.same(processesNaming(folder), [])
       t.notOk(existsSync(runDirectoryOf(folder)))
@@ -129,4 +132,12 @@ t.test('commands explain themselves, and what is none is refused', async (t) => 
   t.match(await run(folder, ['--version']), { code: 0, stdout: /^\d+\.\d+\.\d+\n$/ })
   t.match(await run(folder, ['stop', '--timeout', 'soon']), { code: 1, stderr: /--timeout is "soon", but must be a duration/ })
   t.match(await run(folder, ['reload', '--only-cache', '--no-cache-clear']), { code: 1, stderr: /together would do nothing/ })
+})
+
+t.test('without the package fastify it says how to get it, in one line', async (t) => {
+  const folder = makeProject(t, { 'app.ts': 'export default async function (fastify) {}' })
+  rmSync(join(folder, 'node_modules'))
+  const { code, stderr } = await run(folder, ['start', ...free])
+  t.equal(code, 1)
+  t.equal(stderr.replace(/Worker \d/, 'Worker'), `error Worker did not start: The application ${folder}/app.ts cannot be used: the package fastify is not installed beside it: npm install fastify\n`)
 })

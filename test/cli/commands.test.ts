@@ -1,6 +1,7 @@
 import t from 'tap'
 import { once } from 'node:events'
 import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, statSync, writeFileSync } from 'node:fs'
+import { connect } from 'node:net'
 import { join } from 'node:path'
 import { runDirectoryOf } from '../../cli/launcher/run-directory.ts'
 import { get } from '../support/load.ts'
@@ -152,6 +153,37 @@ t.test('a launcher that does not answer is named by stop, and ended by stop --fo
   await ended
   await eventually('its workers leave', () => processesNaming(folder).length === 0)
   t.notOk(existsSync(runDirectoryOf(folder)))
+})
+
+t.test('a command whose user goes away does not harm the application', async (t) => {
+  const folder = makeProject(t, { 'app.ts': app })
+  const { child, port } = await start(t, folder, ['--workers', '1', '--task-workers', '0'])
+  for (const command of ['status', 'reload']) {
+    child.kill('SIGSTOP')
+    const sockets = Array.from({ length: 3 }, () => connect(join(runDirectoryOf(folder), 'control.sock')))
+    for (const socket of sockets) {
+      await once(socket, 'connect')
+      socket.write(`${JSON.stringify({ command, clearCache: false, clearOpcache: false, onlyCache: false })}\n`)
+      socket.destroy()
+    }
+    child.kill('SIGCONT')
+    await eventually('it answers', async () => (await status(folder).catch(() => undefined))?.pid === child.pid)
+  }
+  const nonsense = connect(join(runDirectoryOf(folder), 'control.sock'))
+  nonsense.write('nonsense\n')
+  t.match(String((await once(nonsense, 'data'))[0]), /error/)
+  nonsense.destroy()
+  t.equal((await get(port)).body, 'here')
+})
+
+t.test('log.file may be anywhere, and one that cannot be opened is named', async (t) => {
+  const folder = makeProject(t, { 'app.ts': app, 'elsewhere/x': '' })
+  const file = join(folder, 'elsewhere/server.log')
+  const args = ['start', '-d', '--port', '0', '--host', '127.0.0.1', '--workers', '1', '--task-workers', '0']
+  t.match(await run(folder, args, { FASTIFY_SWOOLE_LOG_FILE: file }), { code: 0, stdout: new RegExp(`log ${file}`) })
+  t.match(readFileSync(file, 'utf8'), /listening/)
+  t.equal((await run(folder, ['stop'])).code, 0)
+  t.match(await run(folder, args, { FASTIFY_SWOOLE_LOG_FILE: '/nowhere/x.log' }), { code: 1, stderr: /^error log\.file is "\/nowhere\/x\.log", which cannot be opened: ENOENT/ })
 })
 
 t.test('options take effect: command line over environment over file', async (t) => {

@@ -119,3 +119,18 @@ t.test('readiness says 503 for performance.readinessDelay before a stop, while a
   t.match(await get(port, '/'), { status: 200, body: 'here' })
   t.equal((await stopped).code, 0)
 })
+
+t.test('pipelined requests are all answered', async (t) => {
+  const folder = makeProject(t, { 'app.ts': app })
+  const { port } = await start(t, folder, one)
+  const socket = connect(port, '127.0.0.1')
+  let answers = ''
+  socket.setEncoding('utf8').on('data', (part) => { answers += part })
+  const ask = (path: string) => `GET ${path} HTTP/1.1\r\nhost: x\r\n\r\n`
+  socket.write(ask('/slow') + ask('/') + ask('/'))
+  await underWay(folder, 1)
+  const stopped = run(folder, ['stop'])
+  await once(socket, 'close')
+  t.equal(answers.split('HTTP/1.1 200').length - 1, 3, answers)
+  t.equal((await stopped).code, 0)
+})

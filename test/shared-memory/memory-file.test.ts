@@ -217,3 +217,25 @@ t.test('no room on the disk is an error at the start, and leaves nothing that br
     spawnSync('umount', ['-l', disk])
   }
 })
+
+t.test('a file that is damaged behind its header is set aside, wherever the damage is', async (t) => {
+  for (let offset = 4096; offset < 4096 + 500_000; offset += 50_021) {
+    const folder = t.testdir()
+    const file = join(folder, 'memory')
+    const options = { bytes: 8 * BYTES, folder, file }
+    const first = createLauncherMemory({ ...options, warn: (message) => t.fail(message) })
+    for (let n = 0; n < 200; n++) first.memory.open({ type: 'thing', name: String(n), definition: n, bytes: 100 * n })
+    first.close()
+    const fd = openSync(file, 'r+')
+    writeSync(fd, Buffer.alloc(5000, 0xa7), 0, 5000, offset)
+    closeSync(fd)
+
+    const warnings: string[] = []
+    const second = createLauncherMemory({ ...options, warn: (message) => warnings.push(message) })
+    // Unused space may hold anything; whatever is accepted must work.
+    for (let n = 0; n < 200; n++) second.memory.open({ type: 'other', name: String(n), definition: n, bytes: 100 })
+    if (warnings.length > 0) t.match(warnings[0], /was refused, because .* damaged; it was set aside as/)
+    second.close()
+    t.pass(`damage at ${offset}: ${warnings.length === 0 ? 'not met' : 'set aside'}`)
+  }
+})
