@@ -34,13 +34,16 @@ export interface Launched {
  * Reads the configuration and starts the application in this process. What takes long to load is loaded after the first
  * worker processes are on their way.
  */
+export function launch (request: LaunchRequest & { mayDaemonize?: false }): Promise<Launched>
+export function launch (request: LaunchRequest): Promise<Launched | 'daemonize'>
 export async function launch ({ app: named, project: namedProject, config, commandLine, defaultWorkers = availableParallelism(), defaultTaskWorkers, reportFiles = false, mayDaemonize = false }: LaunchRequest): Promise<Launched | 'daemonize'> {
   const app = findApplication(named, namedProject)
   const project = findProject(namedProject, app)
   const compileCache = compileCacheOf(project)
   process.env.NODE_COMPILE_CACHE = compileCache
   const nursery = new Nursery(app)
-  nursery.prepare(commandLine.performance?.workerNum ?? defaultWorkers)
+  // No more at once than there are cores: nobody has checked the number yet.
+  nursery.prepare(Math.min(commandLine.performance?.workerNum ?? defaultWorkers, availableParallelism()))
   try {
     const { loadConfiguration } = await import('../plugins/options/index.ts')
     const { options, given, file } = await loadConfiguration({ project, file: config, env: process.env, commandLine })

@@ -17,9 +17,15 @@ export async function execute (args: string[]): Promise<number> {
   const commandLine = commandLineOptions(values)
   const interval = readInteger('poll-interval', values['poll-interval'])
   if (interval !== undefined) commandLine.hotReload = { polling: true, interval }
-  const launched = await launch({ app: named, project: values.project, config: values.config, commandLine, defaultWorkers: 1, defaultTaskWorkers: 1, reportFiles: true })
-  if (launched === 'daemonize') return 1
-  const { primary, project, app, options: { hotReload } } = launched
+  const { primary, project, app, options: { hotReload } } = await launch({
+    app: named,
+    project: values.project,
+    config: values.config,
+    commandLine,
+    defaultWorkers: 1,
+    defaultTaskWorkers: 1,
+    reportFiles: true
+  })
   const reporter = terminalReporter()
   const tellListening = () => process.stdout.write(`${paint('green', 'listening', process.stdout)} on ${primary.url} (${primary.startedInMs} ms, process ${process.pid})\n`)
   if (!hotReload.enabled) {
