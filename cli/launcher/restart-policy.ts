@@ -1,5 +1,6 @@
 const FIRST_DELAY_MS = 50
 const LONGEST_DELAY_MS = 5000
+const LONGEST_DELAY_FROM_OUTSIDE_MS = 500
 /** A worker that served for so long has not died of its start. */
 const SETTLED_MS = 1000
 
@@ -12,8 +13,8 @@ export interface Death {
 
 /**
  * When a dead worker is replaced: at once, unless it is one of a row of quick deaths; these wait twice as long each
- * time, 50 ms to 5 s. A SIGKILL from outside says little of the worker: it does not lengthen the row of one
- * that was ready, and never counts towards a crash loop.
+ * time, 50 ms to 5 s. A SIGKILL from outside says little of the worker: it does not lengthen the row of one that was
+ * ready, is followed by 500 ms at most, and never counts towards a crash loop.
  */
 export class RestartPolicy {
   #quickDeaths = new Map<number, number>()
@@ -34,6 +35,7 @@ export class RestartPolicy {
     const isQuick = readyForMs === undefined || (readyForMs < SETTLED_MS && !isFromOutside)
     const row = isQuick ? (this.#quickDeaths.get(workerId) ?? 0) + 1 : 0
     this.#quickDeaths.set(workerId, row)
-    return row <= 1 ? 0 : Math.min(FIRST_DELAY_MS * 2 ** (row - 2), LONGEST_DELAY_MS)
+    const longest = isFromOutside ? LONGEST_DELAY_FROM_OUTSIDE_MS : LONGEST_DELAY_MS
+    return row <= 1 ? 0 : Math.min(FIRST_DELAY_MS * 2 ** (row - 2), longest)
   }
 }

@@ -39,7 +39,7 @@ t.test('workers killed at random under load fail only what is in their hands, an
 
   const failures = loads.flatMap(({ failures }) => failures)
   const answers = loads.flatMap(({ answers }) => answers)
-  t.ok(kills > 50, `${kills} kills\n${output.stderr.slice(-500)}`)
+  t.ok(kills > 20, `${kills} kills\n${output.stderr.slice(-500)}`)
   t.same([...new Set(failures.map(({ error }) => error))].filter((error) => error !== 'ECONNRESET'), [], 'connections were cut, none was refused and none hung')
   t.ok(failures.length <= kills * 32, `${failures.length} of ${answers.length} requests failed`)
   t.ok(answers.every(({ status }) => status === 200))

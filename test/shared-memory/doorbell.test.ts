@@ -9,7 +9,7 @@ import type { SharedMemory } from '../../plugins/shared-memory/index.ts'
 import { Slot } from '../../plugins/shared-memory/layout.ts'
 import { claimSlot, freeSlot } from '../../plugins/shared-memory/slots.ts'
 import { Peers } from './peers.ts'
-import { World } from './world.ts'
+import { MEBIBYTE, World } from './world.ts'
 
 const rung = ({ doorbell }: SharedMemory) => new Promise<void>((resolve) => {
   const listener = () => {
@@ -140,7 +140,7 @@ t.test('100,000 rings to and fro between two processes, and none is lost', async
 })
 
 t.test('threads ring each other', async t => {
-  const { region } = new World()
+  const { region } = new World(MEBIBYTE, new SharedArrayBuffer(MEBIBYTE))
   const own = attachThreadMemory(region.i32.buffer as SharedArrayBuffer, claimSlot(region, 'primary', 0, 1))
   const slot = claimSlot(region, 'http', 0, 1)
   const worker = new Worker(`

@@ -12,8 +12,9 @@ export class World {
   readonly region: Region
   readonly chunks: number
 
-  constructor (bytes = MEBIBYTE) {
-    this.region = new Region(new ArrayBuffer(bytes))
+  /** Not a SharedArrayBuffer by default: V8 does not hurry to collect those, and a test makes thousands. */
+  constructor (bytes = MEBIBYTE, buffer: ArrayBufferLike = new ArrayBuffer(bytes)) {
+    this.region = new Region(buffer)
     formatRegion(this.region)
     this.chunks = this.region.sections.chunks
   }
