@@ -42,8 +42,8 @@ export async function launch ({ app: named, project: namedProject, config, comma
   const compileCache = compileCacheOf(project)
   process.env.NODE_COMPILE_CACHE = compileCache
   const nursery = new Nursery(app)
-  // No more at once than there are cores: nobody has checked the number yet.
-  nursery.prepare(Math.min(commandLine.performance?.workerNum ?? defaultWorkers, availableParallelism()))
+  // One core is this process's own while it reads the options; a worker too many on the others delays the first answer.
+  nursery.prepare(Math.min(commandLine.performance?.workerNum ?? defaultWorkers, Math.max(1, availableParallelism() - 1)))
   try {
     const { loadConfiguration } = await import('../plugins/options/index.ts')
     const { options, given, file } = await loadConfiguration({ project, file: config, env: process.env, commandLine })

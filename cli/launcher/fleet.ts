@@ -75,17 +75,24 @@ export class Fleet {
     return this.#isStopping
   }
 
-  /** Starts a worker at every position, all at once. Rejects with the first one's error. */
+  /**
+   * Starts a worker at every position: the first alone, so that it answers soon and a broken application fails once,
+   * then the others at once. Rejects with the first error.
+   */
   async startAll (): Promise<void> {
-    await Promise.all(this.positions.map(async (position) => {
-      position.current = this.start(position, this.generation)
-      await position.current.ready
-      this.admit(position.current)
-    }))
+    const [first, ...others] = this.positions
+    await this.#bringUp(first!)
+    await Promise.all(others.map((position) => this.#bringUp(position)))
     this.#hasStarted = true
     for (const position of this.positions) {
       if (position.current === undefined) this.refill(position)
     }
+  }
+
+  async #bringUp (position: Position): Promise<void> {
+    position.current = this.start(position, this.generation)
+    await position.current.ready
+    this.admit(position.current)
   }
 
   /** Runs reloads and replacements one after another. */

@@ -1,6 +1,6 @@
 import { closeSync, constants, openSync } from 'node:fs'
 import { OptionsInvalidError } from '../../plugins/errors.ts'
-import { libc } from '../../plugins/shared-memory/index.ts'
+import { libc } from '../../plugins/shared-memory/libc.ts'
 
 /**
  * Sends this process's stdout and stderr to the end of a file. Called again after a log rotation it opens the new

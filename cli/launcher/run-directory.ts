@@ -3,7 +3,7 @@ import { closeSync, constants, existsSync, fstatSync, lstatSync, mkdirSync, open
 import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { AppInvalidError } from '../../plugins/errors.ts'
-import { libc } from '../../plugins/shared-memory/index.ts'
+import { libc } from '../../plugins/shared-memory/libc.ts'
 import { isSameProcess, startTimeOf } from './process-identity.ts'
 import type { ProcessIdentity } from './process-identity.ts'
 
