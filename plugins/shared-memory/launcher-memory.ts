@@ -50,7 +50,6 @@ export function createLauncherMemory ({ bytes: wanted, folder, anonymousFd = -1,
   recoverAll(region, slot, previous)
   region.i32[slotWord(slot.index, Slot.PID)] = process.pid
   Atomics.store(region.i32, Header.GENERATION, 1)
-  Atomics.store(region.i32, Header.IN_USE, 1)
   makeBell(slot)
   const memory = withDoorbell(region, slot, fifoWire(folder, slot.index))
 
@@ -65,7 +64,6 @@ export function createLauncherMemory ({ bytes: wanted, folder, anonymousFd = -1,
     },
     close () {
       memory.close()
-      Atomics.store(region.i32, Header.IN_USE, 0)
       if (file) {
         fsyncSync(fd)
         libc().unlock(fd)

@@ -42,8 +42,6 @@ export const Header = {
   SEED_0: 4,
   SEED_1: 5,
   CHECKSUM: 6,
-  /** 1 while a launcher uses a file of the region; a file found so was not closed cleanly. */
-  IN_USE: 8,
   /** Grows by one with each successful reload. */
   GENERATION: 9,
   /** Slots at or above this were never used: loops over slots end here. */

@@ -65,8 +65,8 @@ export interface Running {
 }
 
 /** Starts an application and waits until it listens; ends it with the test. */
-export async function start (t: Test, folder: string, args: string[] = [], { command = 'start', env }: { command?: string, env?: NodeJS.ProcessEnv } = {}): Promise<Running> {
-  const child = spawn(process.execPath, [main, command, ...args, '--port', '0', '--host', '127.0.0.1'], { cwd: folder, env: environment(folder, env), stdio: ['ignore', 'pipe', 'pipe'] })
+export async function start (t: Test, folder: string, args: string[] = [], { command = 'start', host = '127.0.0.1', env }: { command?: string, host?: string, env?: NodeJS.ProcessEnv } = {}): Promise<Running> {
+  const child = spawn(process.execPath, [main, command, ...args, '--port', '0', '--host', host], { cwd: folder, env: environment(folder, env), stdio: ['ignore', 'pipe', 'pipe'] })
   const output = { stdout: '', stderr: '' }
   const listeners = new Set<(line: string) => void>()
   for (const name of ['stdout', 'stderr'] as const) {

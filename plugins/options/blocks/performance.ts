@@ -47,7 +47,7 @@ export const performance = {
       type: 'integer',
       minimum: 1,
       maximum: 1_000_000,
-      description: 'Connections that one worker may have at a time; further ones are closed.',
+      description: 'Connections that the application may have at a time, in equal parts for its workers; further ones are closed.',
       default: 10_000
     },
     bufferOutputSize: {

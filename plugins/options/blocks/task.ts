@@ -8,7 +8,7 @@ export const task = {
       type: 'integer',
       minimum: 0,
       maximum: 256,
-      description: 'Task workers; with 0 the HTTP workers do the tasks.',
+      description: 'Task workers to start. They load the application; the tasks themselves come later.',
       default: 2
     },
     maxRequest: {
