@@ -24,6 +24,21 @@ export const ClosedError = createError('FST_SWOOLE_CLOSED', '%s was used after t
 export const AtomicValueError = createError('FST_SWOOLE_ATOMIC_VALUE', 'Atomic "%s": %s, but must be %s', 500, RangeError)
 export const TooManyWaitersError = createError('FST_SWOOLE_TOO_MANY_WAITERS', '"%s" has %s waiters in this worker, the most it can have', 503)
 
+// tables
+export const TableDefinitionError = createError('FST_SWOOLE_TABLE_DEFINITION', 'Table "%s": %s', 500, TypeError)
+export const TableFullError = createError('FST_SWOOLE_TABLE_FULL', 'Table "%s" is full: its %s rows are taken; delete some, or raise "rows" in its definition', 507)
+export const KeyInvalidError = createError('FST_SWOOLE_KEY_INVALID', 'The key of %s is %s, but must be %s', 400, TypeError)
+
+// values in shared memory
+export const ValueInvalidError = createError('FST_SWOOLE_VALUE_INVALID', '%s is %s, but must be %s', 400, TypeError)
+export const ValueTooLongError = createError('FST_SWOOLE_VALUE_TOO_LONG', '%s has %s bytes, the most it can have is %s', 413, RangeError)
+
+// locks
+export const LockTypeError = createError('FST_SWOOLE_LOCK_TYPE', 'Lock "%s" %s', 500, TypeError)
+export const LockTimeoutError = createError('FST_SWOOLE_LOCK_TIMEOUT', 'Lock "%s" was not free within %s ms: it is held by %s', 503)
+export const LockNotHeldError = createError('FST_SWOOLE_LOCK_NOT_HELD', 'Lock "%s" is not held by this handle any more: unlock each handle once', 500)
+export const DeadlockError = createError('FST_SWOOLE_DEADLOCK', 'Waiting for the lock "%s" would never end: %s', 503)
+
 // runtime and launcher
 export const NodeUnsupportedError = createError('FST_SWOOLE_NODE_UNSUPPORTED', 'fastify-swoole needs Node.js %s or newer; this is %s', 500)
 export const ReloadFailedError = createError('FST_SWOOLE_RELOAD_FAILED', 'The reload failed, the old workers still serve: %s', 503)

@@ -13,6 +13,8 @@ export class Region {
   readonly i64: BigInt64Array
   readonly f64: Float64Array
   readonly u8: Uint8Array
+  /** The same bytes, for text: reads and writes strings in place. */
+  readonly buffer: Buffer
   readonly sections: Sections
 
   constructor (buffer: ArrayBufferLike) {
@@ -21,6 +23,7 @@ export class Region {
     this.i64 = new BigInt64Array(buffer)
     this.f64 = new Float64Array(buffer)
     this.u8 = new Uint8Array(buffer)
+    this.buffer = Buffer.from(buffer)
     this.sections = sectionsOf(this.bytes)
   }
 

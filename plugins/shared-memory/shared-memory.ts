@@ -3,6 +3,7 @@ import { Allocator } from './allocator.ts'
 import { Directory } from './directory.ts'
 import type { ObjectSpec } from './directory.ts'
 import { Doorbell, fifoWire, noWire, threadWire } from './doorbell.ts'
+import { Guard } from './guard.ts'
 import { Header, Slot } from './layout.ts'
 import { libc } from './libc.ts'
 import { Region, formatRegion, regionBytes } from './region.ts'
@@ -15,6 +16,7 @@ export class SharedMemory {
   readonly slot: SlotIdentity
   readonly allocator: Allocator
   readonly doorbell: Doorbell
+  readonly guard: Guard
   #directory: Directory
   #closers = new Set<() => void>()
   #isClosed = false
@@ -24,6 +26,7 @@ export class SharedMemory {
     this.slot = slot
     this.allocator = new Allocator(region, slot)
     this.doorbell = doorbell
+    this.guard = new Guard(region, slot)
     this.#directory = new Directory(region, this.allocator)
   }
 

@@ -4,6 +4,7 @@ import { Region, formatRegion } from '../../plugins/shared-memory/region.ts'
 import { withDoorbell } from '../../plugins/shared-memory/shared-memory.ts'
 import type { SharedMemory } from '../../plugins/shared-memory/index.ts'
 import { claimSlot } from '../../plugins/shared-memory/slots.ts'
+import { traced } from './crashing.ts'
 
 export const MEBIBYTE = 1024 * 1024
 
@@ -21,6 +22,13 @@ export class World {
 
   get heapBytes (): number {
     return this.chunks * CHUNK_BYTES
+  }
+
+  /** Makes plain loads and stores visible to `diesAtWrite` and its like; before the first worker is made. */
+  trace (): this {
+    const { i32, i64, f64, u8, buffer } = this.region
+    Object.assign(this.region, { i32: traced(i32), i64: traced(i64), f64: traced(f64), u8: traced(u8), buffer: traced(buffer) })
+    return this
   }
 
   worker (): SharedMemory {
