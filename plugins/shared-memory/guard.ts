@@ -1,3 +1,4 @@
+import { storeRelease } from './ordered.ts'
 import type { Region } from './region.ts'
 import { isAlive } from './slots.ts'
 import type { SlotIdentity } from './slots.ts'
@@ -33,7 +34,7 @@ export class Guard {
   }
 
   leave (word: number): void {
-    Atomics.store(this.#words, word, 0)
+    storeRelease(this.#words, word, 0)
   }
 
   #enterBusy (word: number): boolean {

@@ -3,6 +3,9 @@ import { hashBytes } from './hash.ts'
 import { CHUNK_BYTES, Header, LAYOUT_VERSION, MAGIC, sectionsOf } from './layout.ts'
 import type { Sections } from './layout.ts'
 
+/** What `toString('latin1', …)` ends in; a sixth faster, which counts in a table's `get`. */
+type TextBuffer = Buffer & { latin1Slice (start: number, end: number): string }
+
 /**
  * A region and the views on it. What another worker may write is read through `Atomics`, or between two `Atomics`
  * calls that frame it: to V8 a mapped buffer is not shared, it may keep a plain read as if nobody else wrote.
@@ -14,7 +17,7 @@ export class Region {
   readonly f64: Float64Array
   readonly u8: Uint8Array
   /** The same bytes, for text: reads and writes strings in place. */
-  readonly buffer: Buffer
+  readonly buffer: TextBuffer
   readonly sections: Sections
 
   constructor (buffer: ArrayBufferLike) {
@@ -23,7 +26,7 @@ export class Region {
     this.i64 = new BigInt64Array(buffer)
     this.f64 = new Float64Array(buffer)
     this.u8 = new Uint8Array(buffer)
-    this.buffer = Buffer.from(buffer)
+    this.buffer = Buffer.from(buffer) as TextBuffer
     this.sections = sectionsOf(this.bytes)
   }
 

@@ -16,13 +16,14 @@ type Call = (...given: unknown[]) => unknown
 type View = Int32Array | BigInt64Array | Float64Array | Uint8Array
 
 const originals = CALLS.map((name) => (Atomics as unknown as Record<string, Call>)[name]!)
-let observers = 0
+let isWatching = false
 let hook: ((isWrite: boolean) => void) | undefined
 
 const targets = new WeakMap<object, View>()
 
 /** The view, with each plain load and store an access that can be observed. Not for what `subarray` and `slice` return. */
 export function traced<V extends View> (view: V): V {
+  watchAtomics()
   const proxy = new Proxy(view, {
     get (target, key) {
       if (typeof key === 'string' && /^\d+$/.test(key)) met(false)
@@ -70,22 +71,26 @@ function met (isWrite: boolean, half?: () => unknown): void {
 
 /** Calls `onAccess` before each access that `act` makes to the memory; what `onAccess` does itself is not observed. */
 function observed (act: () => unknown, onAccess: (isWrite: boolean) => void): void {
-  const atomics = Atomics as unknown as Record<string, Call>
+  watchAtomics()
   const outer = hook
-  observers++
   hook = onAccess
+  try {
+    act()
+  } finally {
+    hook = outer
+  }
+}
+
+function watchAtomics (): void {
+  if (isWatching) return
+  isWatching = true
+  const atomics = Atomics as unknown as Record<string, Call>
   CALLS.forEach((name, n) => {
     atomics[name] = (view, ...given) => {
       met(name !== 'load')
       return originals[n]!(targets.get(view as object) ?? view, ...given)
     }
   })
-  try {
-    act()
-  } finally {
-    hook = outer
-    if (--observers === 0) CALLS.forEach((name, n) => { atomics[name] = originals[n]! })
-  }
 }
 
 /** Does `act` up to its `n`th write (0: not even the first), where it dies. False: it made fewer writes and is done. */

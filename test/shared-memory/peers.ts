@@ -5,43 +5,50 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createLauncherMemory } from '../../plugins/shared-memory/index.ts'
-import type { LauncherMemory, SlotIdentity } from '../../plugins/shared-memory/index.ts'
-import type { Jobs } from './peer.ts'
+import type { Attachment, LauncherMemory, SlotIdentity } from '../../plugins/shared-memory/index.ts'
+import type { Jobs as MemoryJobs } from './peer.ts'
 
 const MEMORY_FD = 4
 
-type Result<Job extends keyof Jobs> = Awaited<ReturnType<Jobs[Job]>>
+interface Attaching {
+  attach (attachment: Attachment): void
+}
 
-/** Worker processes that share a memory with the test. */
-export class Peers {
+type Given<Job> = Job extends (...given: infer Given) => unknown ? Given : never
+type Result<Job> = Job extends (...given: never[]) => infer Result ? Awaited<Result> : never
+
+/** Worker processes that share a memory with the test. What they can do is in a file; by default in `peer.ts` here. */
+export class Peers<Jobs extends Attaching = MemoryJobs> {
   readonly launcher: LauncherMemory
   readonly folder = mkdtempSync(join(tmpdir(), 'fastify-swoole-test-'))
-  #peers = new Set<Peer>()
+  #file: string
+  #peers = new Set<Peer<Jobs>>()
 
-  constructor (bytes = 8 * 1024 * 1024) {
+  constructor (bytes = 8 * 1024 * 1024, file = join(import.meta.dirname, 'peer.ts')) {
+    this.#file = file
     this.launcher = createLauncherMemory({ bytes, folder: this.folder, warn () {} })
   }
 
-  async start (): Promise<Peer> {
+  async start (): Promise<Peer<Jobs>> {
     const slot = this.launcher.claim('http', this.#peers.size, 1)
-    const child = fork(join(import.meta.dirname, 'peer.ts'), { stdio: ['ignore', 'inherit', 'inherit', 'ipc', this.launcher.fd] })
-    const peer = new Peer(child, slot)
+    const child = fork(this.#file, { stdio: ['ignore', 'inherit', 'inherit', 'ipc', this.launcher.fd] })
+    const peer = new Peer<Jobs>(child, slot)
     this.#peers.add(peer)
-    await peer.call('attach', { fd: MEMORY_FD, bytes: this.launcher.bytes, slot, bells: this.folder })
+    await peer.call('attach', ...[{ fd: MEMORY_FD, bytes: this.launcher.bytes, slot, bells: this.folder }] as Given<Jobs['attach']>)
     return peer
   }
 
-  startAll (count: number): Promise<Peer[]> {
+  startAll (count: number): Promise<Array<Peer<Jobs>>> {
     return Promise.all(Array.from({ length: count }, () => this.start()))
   }
 
   /** Kills the process and waits for its end; nobody has recovered its slot then. */
-  async kill (peer: Peer): Promise<void> {
+  async kill (peer: Peer<Jobs>): Promise<void> {
     this.#peers.delete(peer)
     await peer.kill()
   }
 
-  async killAndRecover (peer: Peer): Promise<void> {
+  async killAndRecover (peer: Peer<Jobs>): Promise<void> {
     await this.kill(peer)
     this.launcher.memory.recover(peer.slot)
   }
@@ -53,7 +60,7 @@ export class Peers {
   }
 }
 
-export class Peer {
+export class Peer<Jobs = MemoryJobs> {
   readonly slot: SlotIdentity
   readonly exited: Promise<unknown>
   #child: ChildProcess
@@ -70,12 +77,12 @@ export class Peer {
     })
   }
 
-  call<Job extends keyof Jobs> (job: Job, ...given: Parameters<Jobs[Job]>): Promise<Result<Job>> {
+  call<Job extends keyof Jobs> (job: Job, ...given: Given<Jobs[Job]>): Promise<Result<Jobs[Job]>> {
     const id = this.#calls.size
     const call = Promise.withResolvers<unknown>()
     this.#calls.set(id, call)
     this.#child.send({ id, job, given })
-    return call.promise as Promise<Result<Job>>
+    return call.promise as Promise<Result<Jobs[Job]>>
   }
 
   async kill (): Promise<void> {

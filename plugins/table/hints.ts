@@ -1,0 +1,60 @@
+const MOST = 65536
+/** One in so many keys that were not known is remembered: those that are used often come soon enough, and others cost little. */
+const EVERY = 8
+/** When more keys are in use than can be remembered, hints cost more than they save: so many look-ups go without them. */
+const REST = 16 * EVERY * MOST
+/** V8 makes a substring of this length or more a view that keeps the whole string alive: say, of a request. */
+const VIEW_LENGTH = 13
+
+/**
+ * Which row a worker found a key in: saves hashing the key and following its chain (bench/memory). Bounded, and only a
+ * guess: who uses it checks that the row is of that generation still. What is known of a key stands in two words of an
+ * array, not in an object: with ten thousand keys that is the difference between one cache miss and two.
+ */
+export class Hints {
+  readonly #entries = new Map<string, number>()
+  readonly #words = new Int32Array(MOST * 2)
+  #known = 0
+  #unknown = 0
+  #rest = 0
+
+  /** To be asked of by `rowOf` and `generationOf`; undefined: nothing is known of the key. */
+  find (key: string): number | undefined {
+    if (this.#rest > 0) return undefined
+    this.#known++
+    return this.#entries.get(key)
+  }
+
+  rowOf (entry: number): number {
+    return this.#words[entry]!
+  }
+
+  generationOf (entry: number): number {
+    return this.#words[entry + 1]!
+  }
+
+  /** The key was found in another way: `find` knew nothing of it, or it was there no more. */
+  remember (key: string, row: number, generation: number): void {
+    if (this.#rest > 0) {
+      this.#rest--
+      return
+    }
+    this.#known--
+    let entry = this.#entries.get(key)
+    if (entry === undefined) {
+      if (this.#unknown++ % EVERY !== 0) return
+      if (this.#entries.size === MOST) this.#forget()
+      entry = this.#entries.size * 2
+      this.#entries.set(key.length < VIEW_LENGTH ? key : Buffer.from(key, 'utf16le').toString('utf16le'), entry)
+    }
+    this.#words[entry] = row
+    this.#words[entry + 1] = generation
+  }
+
+  #forget (): void {
+    if (this.#known < this.#unknown) this.#rest = REST
+    this.#entries.clear()
+    this.#known = 0
+    this.#unknown = 0
+  }
+}

@@ -1,0 +1,277 @@
+import { KeyInvalidError, TableFullError, ValueInvalidError } from '../errors.ts'
+import { fence, loadAcquire, storeRelease } from '../shared-memory/index.ts'
+import type { SharedMemory } from '../shared-memory/index.ts'
+import type { Columns, RowOf } from './columns.ts'
+import type { Hints } from './hints.ts'
+import { ALL_STALE, ROW_HEADER_WORDS, RowWord, layoutOf } from './layout.ts'
+import type { PlacedColumn, TableDefinition, TableLayout } from './layout.ts'
+import { keyShape } from './keys.ts'
+import { RowIndex } from './row-index.ts'
+import { RowValues, shown } from './row-values.ts'
+import type { Row } from './row-values.ts'
+
+export interface TableStats {
+  /** The most rows it can hold, and how many it holds. */
+  rows: number
+  count: number
+  /** All of its shared memory. */
+  bytes: number
+  inserts: number
+  deletes: number
+  /** Insertions that met another row at their place of the index. */
+  conflicts: number
+}
+
+/**
+ * Typed rows by key in shared memory. Whatever a worker reads is one whole row as one write left it; readers wait for
+ * nobody. A worker that is killed inside a write leaves the row as it was.
+ *
+ * Keys: any string of up to `maxKeyBytes` bytes; characters up to U+00FF take one byte, a key with others two for each. What
+ * would insert a longer one throws FST_SWOOLE_KEY_INVALID; to the others it is a key that is not there.
+ *
+ * After Swoole\Table.
+ */
+export class SharedTable<C extends Columns = Columns> {
+  readonly name: string
+  readonly #i32: Int32Array
+  readonly #guard: SharedMemory['guard']
+  readonly #layout: TableLayout
+  readonly #copyWords: number
+  readonly #index: RowIndex
+  readonly #hints: Hints
+  readonly #values: RowValues
+
+  /** Throws FST_SWOOLE_TABLE_DEFINITION, _SCHEMA_MISMATCH, _NAME_INVALID, _MEMORY_FULL. */
+  constructor (memory: SharedMemory, name: string, definition: TableDefinition & { columns: C }) {
+    const layout = layoutOf(name, definition)
+    const payload = memory.open({ type: 'table', name, definition: layout.signature, bytes: layout.bytes })
+    this.name = name
+    this.#i32 = memory.region.i32
+    this.#guard = memory.guard
+    this.#layout = layout
+    this.#copyWords = layout.copyWords
+    this.#index = new RowIndex(memory, layout, payload / 4)
+    this.#hints = this.#index.hints
+    this.#values = new RowValues(memory.region, name, layout.columns)
+  }
+
+  get count (): number {
+    return this.#index.count
+  }
+
+  has (key: string): boolean {
+    if (typeof key !== 'string') return false
+    const hint = this.#hints.find(key)
+    if (hint !== undefined && Atomics.load(this.#i32, this.#hints.rowOf(hint) + RowWord.GENERATION) === this.#hints.generationOf(hint)) return true
+    return this.#index.find(key) !== 0
+  }
+
+  /** The row, or one column of it; undefined when there is none with this key. */
+  get (key: string): RowOf<C> | undefined
+  get<K extends keyof C & string> (key: string, column: K): RowOf<C>[K] | undefined
+  get (key: string, column?: string): unknown {
+    if (typeof key !== 'string') return undefined
+    const placed = column === undefined ? undefined : this.#values.requireColumn(column)
+    const hint = this.#hints.find(key)
+    if (hint !== undefined) {
+      const found = this.#read(this.#hints.rowOf(hint), this.#hints.generationOf(hint), placed)
+      if (found !== undefined) return found
+    }
+    for (;;) {
+      const row = this.#index.find(key)
+      if (row === 0) return undefined
+      const found = this.#read(row, this.#index.generation, placed)
+      if (found !== undefined) return found
+    }
+  }
+
+  /**
+   * Writes the named columns; others keep their value, and have zero, '' or no bytes in a new row.
+   * Throws FST_SWOOLE_KEY_INVALID, _VALUE_INVALID, _VALUE_TOO_LONG, _TABLE_FULL; nothing is written then.
+   */
+  set (key: string, row: Partial<RowOf<C>>): void {
+    this.#requireKey(key)
+    if (typeof row !== 'object' || row === null) throw new ValueInvalidError(`A row of table "${this.name}"`, shown(row), 'an object with columns of the table')
+    const mask = this.#values.take(row as Row)
+    for (;;) {
+      const found = this.#lock(key)
+      if (found !== 0) return this.#write(found, mask)
+      if (this.#insert(key)) return
+    }
+  }
+
+  delete (key: string): boolean {
+    return typeof key === 'string' && this.#index.delete(key)
+  }
+
+  /**
+   * Adds `by` (default 1) to an `int`, `float` or `long` column in one step and returns the sum; makes the row when there is
+   * none. A sum that the column cannot hold throws FST_SWOOLE_VALUE_INVALID and changes nothing.
+   */
+  incr<K extends keyof C & string> (key: string, column: K, by: RowOf<C>[K] | number = 1): RowOf<C>[K] {
+    const placed = this.#values.requireColumn(column)
+    return this.#add(key, placed, this.#summand(placed, by)) as RowOf<C>[K]
+  }
+
+  /** As `incr`, with `by` subtracted. */
+  decr<K extends keyof C & string> (key: string, column: K, by: RowOf<C>[K] | number = 1): RowOf<C>[K] {
+    const placed = this.#values.requireColumn(column)
+    return this.#add(key, placed, negated(this.#summand(placed, by))) as RowOf<C>[K]
+  }
+
+  /**
+   * All rows, each as it is when the iteration comes to it; rows may be written, inserted and deleted meanwhile. A key that
+   * stays is met exactly once; one that is deleted and inserted again meanwhile may be met twice, or not at all.
+   */
+  * entries (): IterableIterator<[string, RowOf<C>]> {
+    for (const row of this.#index.rows()) {
+      for (;;) {
+        const generation = Atomics.load(this.#i32, row + RowWord.GENERATION)
+        if ((generation & 1) === 0) break
+        const values = this.#read(row, generation, undefined)
+        const key = this.#index.keyOf(row)
+        fence()
+        if (values === undefined || Atomics.load(this.#i32, row + RowWord.GENERATION) !== generation) continue
+        yield [key, values as RowOf<C>]
+        break
+      }
+    }
+  }
+
+  [Symbol.iterator] (): IterableIterator<[string, RowOf<C>]> {
+    return this.entries()
+  }
+
+  /** Deletes row by row; what others insert meanwhile may stay. */
+  clear (): void {
+    this.#index.clear()
+  }
+
+  stats (): TableStats {
+    return { rows: this.#layout.rows, bytes: this.#layout.bytes, ...this.#index.stats() }
+  }
+
+  /** What one write left, undefined when the row is of another generation by now. */
+  #read (row: number, generation: number, column: PlacedColumn | undefined): unknown {
+    for (;;) {
+      const version = loadAcquire(this.#i32, row + RowWord.VERSION)
+      if (this.#i32[row + RowWord.GENERATION] !== generation) return undefined
+      const copy = this.#copyOf(row, version)
+      const found = column === undefined ? this.#values.readAll(copy) : this.#values.read(column, copy)
+      fence()
+      if (Atomics.load(this.#i32, row + RowWord.VERSION) === version) return found
+    }
+  }
+
+  /** Locks the row of the key; 0: there is none. */
+  #lock (key: string): number {
+    const hint = this.#hints.find(key)
+    if (hint !== undefined && this.#enter(this.#hints.rowOf(hint), this.#hints.generationOf(hint))) return this.#hints.rowOf(hint)
+    for (;;) {
+      const row = this.#index.find(key)
+      if (row === 0 || this.#enter(row, this.#index.generation)) return row
+    }
+  }
+
+  /** Locks the row. False: it is of another generation by now. */
+  #enter (row: number, generation: number): boolean {
+    if (this.#guard.enter(row + RowWord.LOCK)) this.#i32[row + RowWord.STALE] = ALL_STALE
+    if (this.#i32[row + RowWord.GENERATION] === generation) return true
+    this.#guard.leave(row + RowWord.LOCK)
+    return false
+  }
+
+  /** Writes what was taken to a locked row, and unlocks it. */
+  #write (row: number, mask: number): void {
+    const version = this.#i32[row + RowWord.VERSION]!
+    const stale = this.#i32[row + RowWord.STALE]!
+    const to = this.#copyOf(row, version + 1)
+    if ((stale & ~mask) !== 0) this.#values.copy(stale & ~mask, this.#copyOf(row, version), to)
+    const refused = this.#values.writeTaken(to)
+    if (refused === -1) return this.#publish(row, version, mask)
+    this.#i32[row + RowWord.STALE] = stale | mask
+    this.#guard.leave(row + RowWord.LOCK)
+    this.#values.refuseTaken(refused)
+  }
+
+  #add (key: string, column: PlacedColumn, by: number | bigint): number | bigint {
+    this.#requireKey(key)
+    for (;;) {
+      const row = this.#lock(key)
+      if (row === 0) {
+        this.#values.check(column, by)
+        this.#values.takeOne(column, by)
+        if (this.#insert(key)) return by
+        continue
+      }
+      const version = this.#i32[row + RowWord.VERSION]!
+      const from = this.#copyOf(row, version)
+      const to = this.#copyOf(row, version + 1)
+      const sum = (this.#values.read(column, from) as number) + (by as number)
+      if (!fits(column, sum)) {
+        this.#guard.leave(row + RowWord.LOCK)
+        this.#values.refuse(column, sum)
+      }
+      const stale = this.#i32[row + RowWord.STALE]! & ~column.bit
+      if (stale !== 0) this.#values.copy(stale, from, to)
+      this.#values.writeNumber(column, to, sum)
+      this.#publish(row, version, column.bit)
+      return sum
+    }
+  }
+
+  /** The copy that was made last counts, and the columns that were written to it are stale in the other. */
+  #publish (row: number, version: number, written: number): void {
+    storeRelease(this.#i32, row + RowWord.VERSION, version + 1)
+    this.#i32[row + RowWord.STALE] = written
+    this.#guard.leave(row + RowWord.LOCK)
+  }
+
+  #copyOf (row: number, version: number): number {
+    return row + ROW_HEADER_WORDS + (version & 1) * this.#copyWords
+  }
+
+  /** Inserts what was taken. False: another worker has inserted the key meanwhile. */
+  #insert (key: string): boolean {
+    const { maxKeyBytes } = this.#layout
+    const shape = key.length > maxKeyBytes ? key.length * 2 : keyShape(key)
+    if (shape >>> 1 > maxKeyBytes) {
+      throw new KeyInvalidError(`table "${this.name}"`, `${shown(key)} (${shape >>> 1} bytes)`, `at most ${maxKeyBytes} bytes: shorten or hash it, or raise "maxKeyBytes" in the definition`)
+    }
+    let refused = -1
+    const outcome = this.#index.insert(key, shape, (copy) => {
+      this.#i32.fill(0, copy, copy + this.#layout.fixedWords)
+      refused = this.#values.writeTaken(copy)
+      return refused === -1
+    })
+    if (outcome === 'full') throw new TableFullError(this.name, this.#layout.rows)
+    if (outcome === 'refused') this.#values.refuseTaken(refused)
+    return outcome === 'inserted'
+  }
+
+  #requireKey (key: unknown): void {
+    if (typeof key !== 'string') throw new KeyInvalidError(`table "${this.name}"`, shown(key), 'a string')
+  }
+
+  #summand (column: PlacedColumn, by: unknown): number | bigint {
+    if (column.maxBytes !== 0) {
+      throw new ValueInvalidError(`The column of table "${this.name}" to add to`, `"${column.name}", which holds ${column.kind}`, 'an int, long or float column')
+    }
+    const summand = column.kind === 'long' && Number.isSafeInteger(by) ? BigInt(by as number) : by
+    this.#values.check(column, summand)
+    return summand as number | bigint
+  }
+}
+
+/** Not `-value`: that makes -0 of 0. */
+function negated (value: number | bigint): number | bigint {
+  return typeof value === 'bigint' ? -value : 0 - value
+}
+
+function fits (column: PlacedColumn, sum: number | bigint): boolean {
+  switch (column.kind) {
+    case 'int': return ((sum as number) | 0) === sum
+    case 'long': return BigInt.asIntN(64, sum as bigint) === sum
+    default: return true
+  }
+}
