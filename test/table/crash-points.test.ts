@@ -108,8 +108,8 @@ function faultOf (table: Table, keys: string[], before: Rows, after: Rows): stri
   if (count(table) !== rows.size) return `the count is ${count(table)}, the rows are ${rows.size}`
   for (const key of rows.keys()) {
     const found = table.get(key)
-    for (const column of ['l', 'n'] as const) table.incr(key, column, 0)
     table.set(key, {})
+    for (const column of ['l', 'n'] as const) table.incr(key, column, 0)
     if (!same(table.get(key), found)) return `a write of other columns has changed ${key}`
   }
   for (const key of keys) {
