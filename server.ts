@@ -5,18 +5,20 @@
 import { createHash } from 'node:crypto'
 import createError from '@fastify/error'
 import type { FastifyInstance } from 'fastify'
-import { memoryFor } from './plugins/shared-memory/index.ts'
-import swoole from './plugins/swoole.ts'
+import swoole, { int, string } from './plugins/swoole.ts'
 
 const InvalidUrlError = createError('LINK_URL_INVALID', 'The url is %s, but must be an absolute http or https URL', 400)
 const UnknownCodeError = createError('LINK_UNKNOWN', 'There is no link with the code "%s"', 404)
+
+const MOST_LINKS = 10_000
+const URL_BYTES = 500
 
 const codeParams = { type: 'object', properties: { code: { type: 'string', maxLength: 64 } } } as const
 const newLink = {
   type: 'object',
   required: ['url'],
   additionalProperties: false,
-  properties: { url: { type: 'string', maxLength: 2000 } }
+  properties: { url: { type: 'string', maxLength: URL_BYTES } }
 } as const
 const link = {
   type: 'object',
@@ -26,32 +28,29 @@ const link = {
 export default async function shortener (fastify: FastifyInstance, _options: object) {
   await fastify.register(swoole, { health: {} })
 
-  // A link is a named object of the shared memory: every worker finds it, and it outlives the worker that made it.
-  const memory = memoryFor(fastify.server)
-  const clicks = (code: string) => fastify.atomic(`clicks:${code}`)
+  // Every worker sees the same table, and it outlives them all.
+  const links = fastify.table('links', { rows: MOST_LINKS, columns: { url: string(URL_BYTES), clicks: int() } })
+  const clicks = fastify.queue<string>('clicks')
+  clicks.consume((code) => { links.incr(code, 'clicks') })
+
   const findLink = (code: string) => {
-    const url = memory.find('link', code) as string | undefined
-    if (url === undefined) throw new UnknownCodeError(code)
-    return url
+    const link = links.get(code)
+    if (link === undefined) throw new UnknownCodeError(code)
+    return { code, ...link }
   }
 
   fastify.post<{ Body: { url: string } }>('/links', { schema: { body: newLink, response: { 201: link } } }, async (request, reply) => {
     const url = parseUrl(request.body.url)
     const code = createHash('sha256').update(url).digest('base64url').slice(0, 10)
-    memory.open({ type: 'link', name: code, definition: url, bytes: 0 })
-    return reply.code(201).header('location', `/links/${code}`).send({ code, url, clicks: clicks(code).get() })
+    links.set(code, { url })
+    return reply.code(201).header('location', `/links/${code}`).send(findLink(code))
   })
 
-  fastify.get<{ Params: { code: string } }>('/links/:code', { schema: { params: codeParams, response: { 200: link } } }, async (request) => {
-    const { code } = request.params
-    const url = findLink(code)
-    return { code, url, clicks: clicks(code).get() }
-  })
+  fastify.get<{ Params: { code: string } }>('/links/:code', { schema: { params: codeParams, response: { 200: link } } }, async (request) => findLink(request.params.code))
 
   fastify.get<{ Params: { code: string } }>('/:code', { schema: { params: codeParams } }, async (request, reply) => {
-    const { code } = request.params
-    const url = findLink(code)
-    clicks(code).increment()
+    const { code, url } = findLink(request.params.code)
+    if (!await clicks.push(code)) request.log.warn({ code }, 'the queue is full: a click was not counted')
     return reply.redirect(url, 302)
   })
 

@@ -3,15 +3,19 @@ import type { FastifyPluginAsync } from 'fastify'
 import atomic from './atomic/index.ts'
 import { NoLauncherError, NodeUnsupportedError } from './errors.ts'
 import health from './health/index.ts'
+import lock from './lock/index.ts'
 import { mergeOptions, resolveOptions } from './options/index.ts'
 import type { ResolvedOptions, SwooleOptions } from './options/index.ts'
+import queue from './queue/index.ts'
 import { launcherRuntime, workerInfos } from './runtime.ts'
 import type { LauncherRuntime, WorkerInfo } from './runtime.ts'
 import { memoryFor, readSlots, setSlotState } from './shared-memory/index.ts'
 import type { SharedMemory } from './shared-memory/index.ts'
+import table from './table/index.ts'
 
 export type { SwooleOptions } from './options/index.ts'
 export type { WorkerInfo } from './runtime.ts'
+export { bytes, float, int, long, string } from './table/index.ts'
 
 /** `fastify.swoole`: who this worker is, and who the others are. */
 export interface SwooleRuntime {
@@ -53,7 +57,7 @@ const swoole: FastifyPluginAsync<SwooleOptions> = async (fastify, given) => {
   const memory = memoryFor(fastify.server, options.memory.size)
   fastify.decorate('swoole', launcher === undefined ? standalone(options, memory) : launched(options, memory, launcher))
 
-  await fastify.register(atomic)
+  for (const capability of [atomic, table, lock, queue]) await fastify.register(capability)
   if (options.health !== false) await fastify.register(health, options.health)
 }
 

@@ -1,7 +1,7 @@
 const MOST = 65536
 /** One in so many keys that were not known is remembered: those that are used often come soon enough, and others cost little. */
 const EVERY = 8
-/** When more keys are in use than can be remembered, hints cost more than they save: so many look-ups go without them. */
+/** Look-ups without hints, then. */
 const REST = 16 * EVERY * MOST
 /** V8 makes a substring of this length or more a view that keeps the whole string alive: say, of a request. */
 const VIEW_LENGTH = 13
@@ -13,10 +13,16 @@ const VIEW_LENGTH = 13
  */
 export class Hints {
   readonly #entries = new Map<string, number>()
-  readonly #words = new Int32Array(MOST * 2)
+  readonly #most: number
+  readonly #words: Int32Array
   #known = 0
   #unknown = 0
   #rest = 0
+
+  constructor (rows: number) {
+    this.#most = Math.min(MOST, rows * 2)
+    this.#words = new Int32Array(this.#most * 2)
+  }
 
   /** To be asked of by `rowOf` and `generationOf`; undefined: nothing is known of the key. */
   find (key: string): number | undefined {
@@ -43,7 +49,7 @@ export class Hints {
     let entry = this.#entries.get(key)
     if (entry === undefined) {
       if (this.#unknown++ % EVERY !== 0) return
-      if (this.#entries.size === MOST) this.#forget()
+      if (this.#entries.size === this.#most) this.#forget()
       entry = this.#entries.size * 2
       this.#entries.set(key.length < VIEW_LENGTH ? key : Buffer.from(key, 'utf16le').toString('utf16le'), entry)
     }
@@ -52,6 +58,7 @@ export class Hints {
   }
 
   #forget (): void {
+    // More keys are in use than can be remembered, so that hints cost more than they save: go without for a while.
     if (this.#known < this.#unknown) this.#rest = REST
     this.#entries.clear()
     this.#known = 0

@@ -25,8 +25,18 @@ declare module 'fastify' {
 
 const table: FastifyPluginAsync = async (fastify) => {
   const memory = memoryFor(fastify.server)
+  const tables = new Map<string, SharedTable<never>>()
 
-  fastify.decorate('table', <C extends Columns>(name: string, definition: TableDefinition & { columns: C }) => new SharedTable(memory, name, definition))
+  fastify.decorate('table', <C extends Columns>(name: string, definition: TableDefinition & { columns: C }) => {
+    let table = tables.get(name) as SharedTable<C> | undefined
+    if (table === undefined) {
+      table = new SharedTable(memory, name, definition)
+      tables.set(name, table as SharedTable<never>)
+    } else {
+      table.requireSame(definition)
+    }
+    return table
+  })
   fastify.addHook('onClose', async () => memory.close())
 }
 

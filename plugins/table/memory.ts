@@ -1,4 +1,4 @@
-import { KeyInvalidError, TableFullError, ValueInvalidError } from '../errors.ts'
+import { KeyInvalidError, SchemaMismatchError, TableFullError, ValueInvalidError } from '../errors.ts'
 import { fence, loadAcquire, storeRelease } from '../shared-memory/index.ts'
 import type { SharedMemory } from '../shared-memory/index.ts'
 import type { Columns, RowOf } from './columns.ts'
@@ -53,6 +53,12 @@ export class SharedTable<C extends Columns = Columns> {
     this.#index = new RowIndex(memory, layout, payload / 4)
     this.#hints = this.#index.hints
     this.#values = new RowValues(memory.region, name, layout.columns)
+  }
+
+  /** Throws FST_SWOOLE_TABLE_DEFINITION, and FST_SWOOLE_SCHEMA_MISMATCH when this is not the table's definition. */
+  requireSame (definition: TableDefinition): void {
+    const [own, other] = [this.#layout, layoutOf(this.name, definition)].map(({ signature }) => JSON.stringify(signature))
+    if (own !== other) throw new SchemaMismatchError(`The table "${this.name}"`, own, other)
   }
 
   get count (): number {

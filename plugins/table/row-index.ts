@@ -30,7 +30,7 @@ export class RowIndex {
   readonly #firstRow: number
   readonly #seed: [number, number]
   /** Where keys were last. */
-  readonly hints = new Hints()
+  readonly hints: Hints
 
   constructor ({ region, guard }: SharedMemory, layout: TableLayout, table: number) {
     this.#region = region
@@ -42,6 +42,7 @@ export class RowIndex {
     this.#bucketMask = layout.buckets - 1
     this.#firstRow = this.#firstBucket + layout.buckets
     this.#seed = region.seed
+    this.hints = new Hints(layout.rows)
   }
 
   get count (): number {
