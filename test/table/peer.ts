@@ -1,0 +1,64 @@
+import { attachMemory } from '../../plugins/shared-memory/index.ts'
+import type { Attachment, SharedMemory } from '../../plugins/shared-memory/index.ts'
+import { int, string } from '../../plugins/table/columns.ts'
+import { SharedTable } from '../../plugins/table/memory.ts'
+import { random } from '../shared-memory/random.ts'
+
+/* A worker process that writes rows, or reads them and says which were torn. */
+
+export const openTable = (memory: SharedMemory) => new SharedTable(memory, 'torn', { rows: 8, columns: { a: int(), text: string(300), z: int() } })
+export const KEYS = ['one', 'two', 'three', 'four']
+
+let table: ReturnType<typeof openTable>
+
+const jobs = {
+  attach (attachment: Attachment) {
+    table = openTable(attachMemory(attachment))
+  },
+
+  /** Each row says the same in all of its columns. */
+  write (seed: number, count: number) {
+    const next = random(seed)
+    for (let n = 0; n < count; n++) {
+      const key = KEYS[next(KEYS.length)]!
+      const a = next(1000)
+      if (next(50) === 0) table.delete(key)
+      else table.set(key, { a, text: String.fromCharCode(97 + a % 26).repeat(a % 290), z: a })
+    }
+  },
+
+  read (seed: number, count: number): { found: number, different: number, torn: string[] } {
+    const next = random(seed)
+    const seen = new Set<number>()
+    const torn: string[] = []
+    let found = 0
+    for (let n = 0; n < count && torn.length < 10; n++) {
+      const rows = next(100) === 0 ? [...table].map(([, row]) => row) : [table.get(KEYS[next(KEYS.length)]!)]
+      for (const row of rows) {
+        if (row === undefined) continue
+        found++
+        seen.add(row.a)
+        const { a, z, text } = row
+        if (z !== a || text !== String.fromCharCode(97 + a % 26).repeat(a % 290)) torn.push(JSON.stringify(row))
+      }
+    }
+    return { found, different: seen.size, torn }
+  },
+
+  increment (times: number) {
+    for (let n = 0; n < times; n++) table.incr(`counter ${n % 2}`, 'a')
+  }
+}
+
+export type Jobs = typeof jobs
+
+process.on('disconnect', () => process.exit())
+if (process.send !== undefined) {
+  process.on('message', ({ id, job, given }: { id: number, job: keyof Jobs, given: unknown[] }) => {
+    try {
+      process.send!({ id, result: (jobs[job] as (...given: unknown[]) => unknown)(...given) })
+    } catch (error) {
+      process.send!({ id, error: String(error) })
+    }
+  })
+}
