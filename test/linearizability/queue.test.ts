@@ -1,0 +1,15 @@
+import t from 'tap'
+import { killAndJudge, recordAndJudge } from './judged.ts'
+
+t.test('a queue of numbers that four processes push to and pop from at once is first in, first out', async t => {
+  await recordAndJudge(t, 'queue', 1000, 7)
+})
+
+t.test('a queue of larger items, too; each gives its room back when its pop is done', async t => {
+  await recordAndJudge(t, 'queueOfBlocks', 1000, 8)
+})
+
+t.test('and so they are when a process is killed in the middle', async t => {
+  await killAndJudge(t, 'queue', 3, 9)
+  await killAndJudge(t, 'queueOfBlocks', 5, 10)
+})
