@@ -1,4 +1,4 @@
-import { Header, slotOf } from '../shared-memory/index.ts'
+import { Header, loadAcquire, slotOf } from '../shared-memory/index.ts'
 import type { SharedMemory } from '../shared-memory/index.ts'
 import { Entries } from './entries.ts'
 import { Entry, EXCLUSIVE, Field, NOTHING, isEarlier } from './layout.ts'
@@ -51,7 +51,8 @@ export class Line {
   }
 
   get hasWaiters (): boolean {
-    return Atomics.load(this.#words, this.#base + Field.WAITERS) !== 0
+    // The compare-and-swap before it has been seen by everybody, and a plain read cannot overtake that on x64.
+    return loadAcquire(this.#words, this.#base + Field.WAITERS) !== 0
   }
 
   /** Takes what is free when nobody waits for it. Throws FST_SWOOLE_MEMORY_FULL for a worker's first reader. */
@@ -74,7 +75,8 @@ export class Line {
     // Plain, since the holder alone writes it, between the two compare-and-swaps that take and give back.
     const token = f64[index]! + 1
     f64[index] = token
-    return token
+    // The same number; as a small integer it needs no object of its own in the handle.
+    return (token | 0) === token ? token | 0 : token
   }
 
   /** False: it was not this worker's to give back. */
