@@ -263,7 +263,7 @@ t.test('a writer that steps back from a reader at any moment does not leave the 
 t.test('at any moment of giving back, who gets in line gets the lock', async t => {
   const waits: Array<Promise<LockHandle>> = []
   everyPlace((n) => {
-    const world = new World()
+    const world = new World().trace()
     const [one, other] = [actor(world.worker(), {}), actor(world.worker(), {})]
     const handle = one.lock.trylock()!
     const wasInterrupted = interruptedAt(n, () => handle.unlock(), () => waits.push(other.lock.lock()))
