@@ -4,6 +4,7 @@ import type { Attachment, SharedMemory } from '../../plugins/shared-memory/index
 import { random } from '../shared-memory/random.ts'
 import { checksum, openStructures } from './structures.ts'
 import type { Structures } from './structures.ts'
+import { answerParent } from '../shared-memory/answering.ts'
 
 /* A worker that uses a table, locks and a queue until it is killed, and says what it saw that must not be. */
 
@@ -124,11 +125,4 @@ function consume (run: number, next: (limit: number) => number): void {
   })
 }
 
-process.on('disconnect', () => process.exit())
-process.on('message', ({ id, job, given }: { id: number, job: keyof Jobs, given: unknown[] }) => {
-  try {
-    process.send!({ id, result: (jobs[job] as (...given: unknown[]) => unknown)(...given) })
-  } catch (error) {
-    process.send!({ id, error: String(error) })
-  }
-})
+answerParent(jobs)

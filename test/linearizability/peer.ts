@@ -6,6 +6,7 @@ import { planOf } from './plans.ts'
 import type { Structure } from './plans.ts'
 import type { Subject } from './subject.ts'
 import { SUBJECTS } from './subjects/index.ts'
+import { answerParent } from '../shared-memory/answering.ts'
 
 /* A process of a recording: it does what is planned for it, and writes down when. */
 
@@ -83,11 +84,4 @@ const jobs = {
 
 export type Jobs = typeof jobs
 
-process.on('disconnect', () => process.exit())
-process.on('message', async ({ id, job, given }: { id: number, job: keyof Jobs, given: unknown[] }) => {
-  try {
-    process.send!({ id, result: await (jobs[job] as (...given: unknown[]) => unknown)(...given) })
-  } catch (error) {
-    process.send!({ id, error: (error as Error).stack })
-  }
-})
+answerParent(jobs)

@@ -4,6 +4,7 @@ import type { LockHandle, LockType } from '../../plugins/lock/memory.ts'
 import { attachMemory } from '../../plugins/shared-memory/index.ts'
 import type { Attachment, SharedMemory } from '../../plugins/shared-memory/index.ts'
 import { random } from '../shared-memory/random.ts'
+import { answerParent } from '../shared-memory/answering.ts'
 
 /* A worker process of the tests of locks: it attaches to the memory and does the jobs that its parent asks for. */
 
@@ -160,11 +161,4 @@ function unlessTimeOut (error: { code?: string, name: string }): undefined {
 
 export type Jobs = typeof jobs
 
-process.on('disconnect', () => process.exit())
-process.on('message', async ({ id, job, given }: { id: number, job: keyof Jobs, given: unknown[] }) => {
-  try {
-    process.send!({ id, result: await (jobs[job] as (...given: unknown[]) => unknown)(...given) })
-  } catch (error) {
-    process.send!({ id, error: `${(error as { code?: string }).code ?? ''} ${(error as Error).message}` })
-  }
-})
+answerParent(jobs)

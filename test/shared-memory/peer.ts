@@ -4,6 +4,7 @@ import { attachMemory } from '../../plugins/shared-memory/index.ts'
 import type { Attachment, SharedMemory } from '../../plugins/shared-memory/index.ts'
 import { random } from './random.ts'
 import { holder } from './world.ts'
+import { answerParent } from './answering.ts'
 
 /* A worker process of a test: it attaches to the memory and does the jobs that its parent asks for. */
 
@@ -179,11 +180,4 @@ const jobs = {
 
 export type Jobs = typeof jobs
 
-process.on('disconnect', () => process.exit())
-process.on('message', async ({ id, job, given }: { id: number, job: keyof Jobs, given: unknown[] }) => {
-  try {
-    process.send!({ id, result: await (jobs[job] as (...given: unknown[]) => unknown)(...given) })
-  } catch (error) {
-    process.send!({ id, error: `${(error as { code?: string }).code ?? ''} ${(error as Error).message}` })
-  }
-})
+answerParent(jobs)

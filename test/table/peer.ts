@@ -3,6 +3,7 @@ import type { Attachment, SharedMemory } from '../../plugins/shared-memory/index
 import { int, string } from '../../plugins/table/columns.ts'
 import { SharedTable } from '../../plugins/table/memory.ts'
 import { random } from '../shared-memory/random.ts'
+import { answerParent } from '../shared-memory/answering.ts'
 
 /* A worker process that writes rows, or reads them and says which were torn. */
 
@@ -52,13 +53,4 @@ const jobs = {
 
 export type Jobs = typeof jobs
 
-process.on('disconnect', () => process.exit())
-if (process.send !== undefined) {
-  process.on('message', ({ id, job, given }: { id: number, job: keyof Jobs, given: unknown[] }) => {
-    try {
-      process.send!({ id, result: (jobs[job] as (...given: unknown[]) => unknown)(...given) })
-    } catch (error) {
-      process.send!({ id, error: String(error) })
-    }
-  })
-}
+answerParent(jobs)
