@@ -1,0 +1,56 @@
+import fp from 'fastify-plugin'
+import type { FastifyPluginAsync } from 'fastify'
+import { isDeepStrictEqual } from 'node:util'
+import { SchemaMismatchError } from '../errors.ts'
+import { memoryFor } from '../shared-memory/index.ts'
+import { definitionOf } from './definition.ts'
+import { SharedQueue } from './memory.ts'
+import type { QueueOptions } from './memory.ts'
+
+export type { Attempt, Backoff, ConsumeOptions, DeadLetter, Handler, PopOptions, PushOptions, QueueConsumer, QueueOptions, QueueStats, SharedQueue as Queue } from './memory.ts'
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    /**
+     * The queue of this name that all workers share. Its name: 1 to 1024 bytes. Without options it is the one that exists,
+     * or one with the defaults. Closing the application waits for the handlers of its consumers that run.
+     * Throws FST_SWOOLE_OPTIONS_INVALID, _NAME_INVALID, _SCHEMA_MISMATCH (it exists with other options), _MEMORY_FULL.
+     * After the original's `SwooleQueue`.
+     */
+    queue<T = unknown> (name: string, options?: QueueOptions): SharedQueue<T>
+  }
+}
+
+const queue: FastifyPluginAsync = async (fastify) => {
+  const memory = memoryFor(fastify.server)
+  const queues = new Map<string, SharedQueue>()
+
+  const open = (name: string, options?: QueueOptions): SharedQueue => {
+    const onError = (err: unknown, _item: unknown, attempt: number, isDead: boolean) => {
+      if (isDead) fastify.log.error({ err, queue: name, attempt }, 'an item of a queue failed for the last time and is a dead letter')
+      else fastify.log.warn({ err, queue: name, attempt }, 'an item of a queue failed')
+    }
+    const opened = new SharedQueue(memory, name, options, onError)
+    queues.set(name, opened)
+    return opened
+  }
+
+  fastify.decorate('queue', <T>(name: string, options?: QueueOptions) => {
+    const known = queues.get(name)
+    if (known !== undefined && options !== undefined) requireSame(known, options)
+    return (known ?? open(name, options)) as SharedQueue<T>
+  })
+  // Handlers may use what other plugins close in onClose, and their items are acknowledged in the memory that closes there.
+  fastify.addHook('preClose', async () => {
+    await Promise.all([...queues.values()].map((queue) => queue.stopConsumers()))
+  })
+  fastify.addHook('onClose', async () => memory.close())
+}
+
+function requireSame ({ name, definition }: SharedQueue, options: QueueOptions): void {
+  const other = definitionOf(name, options)
+  if (isDeepStrictEqual(definition, other)) return
+  throw new SchemaMismatchError(`The queue "${name}"`, JSON.stringify(definition), JSON.stringify(other))
+}
+
+export default fp(queue, { fastify: '5.x', name: 'fastify-swoole-queue' })

@@ -1,0 +1,309 @@
+import { Header, WaitSet, loadAcquire } from '../shared-memory/index.ts'
+import type { Ref, SharedMemory } from '../shared-memory/index.ts'
+import { causeOf, valueBlock } from './blocks.ts'
+import type { Definition } from './definition.ts'
+import type { ItemIndex } from './item-index.ts'
+import { INLINE_BYTES, QueueWord, Reason, RecordWord, payloadBytes } from './layout.ts'
+import { Ledger } from './ledger.ts'
+import { Reader } from './reader.ts'
+import { isScalar, read } from './values.ts'
+import type { Encoded } from './values.ts'
+
+/** An item that this worker has, and which of its deliveries that is. */
+export interface Delivery {
+  record: number
+  delivery: number
+  /** From 1. */
+  attempt: number
+  value: unknown
+}
+
+export interface WaitFor {
+  /** Default: for ever. */
+  timeoutMs?: number
+  signal?: AbortSignal | undefined
+}
+
+/** Sections inside the guard stay short: what is more than this is done in several. */
+const MOST_PROMOTED = 256
+const MOST_SWEPT = 1024
+
+/** A queue's items, one guarded section for each change; whoever it concerns is woken behind the section. */
+export class Store {
+  readonly definition: Definition
+  readonly reader: Reader
+  #memory: SharedMemory
+  #i32: Int32Array
+  #queue: number
+  #ledger: Ledger
+  #index: ItemIndex
+  #poppers: WaitSet
+  #pushers: WaitSet
+  #onDamage: (error: Error, attempt: number) => void
+
+  /** `onDamage` is told of a value that does not decode; it is a dead letter by then. */
+  constructor (memory: SharedMemory, name: string, definition: Definition, onDamage: (error: Error, attempt: number) => void) {
+    const payload = memory.open({ type: 'queue', name, definition, bytes: payloadBytes(definition.capacity) })
+    this.definition = definition
+    this.#memory = memory
+    this.#i32 = memory.region.i32
+    this.#queue = payload / 4
+    this.#ledger = new Ledger(memory, payload, definition)
+    this.#index = this.#ledger.index
+    this.reader = new Reader(memory, this.#index.records)
+    this.#poppers = new WaitSet(memory, `queue ${name}`, this.#queue + QueueWord.POPPERS)
+    this.#pushers = new WaitSet(memory, `queue ${name}`, this.#queue + QueueWord.PUSHERS)
+    this.#onDamage = onDamage
+    // A memory file keeps what the workers of its last use had, and has counted no deaths of theirs.
+    this.#sweep()
+  }
+
+  /** False: there is no room. `due`: epoch milliseconds, 0 for at once. Throws FST_SWOOLE_MEMORY_FULL. */
+  push (value: Encoded, due: number): boolean {
+    const block = value.bytes > INLINE_BYTES ? this.#blockFor(value) : 0
+    if (block === undefined) return false
+    for (;;) {
+      this.#enter()
+      const hasRoom = this.#ledger.hasRoom(value.bytes)
+      const n = this.#index.nextFree()
+      const isPlaced = hasRoom && this.#index.records.has(n)
+      if (isPlaced) this.#ledger.add(n, value, block, due)
+      this.#leave()
+      if (isPlaced) return true
+      if (!hasRoom) {
+        if (block !== 0) this.#memory.allocator.free(block)
+        return false
+      }
+      this.#makePage(n, block)
+    }
+  }
+
+  /** The next item, which is gone from the queue; undefined when none is ready. */
+  pop (): unknown {
+    for (;;) {
+      this.#enterUpToDate()
+      const n = this.#index.front()
+      if (n === 0) {
+        this.#leave()
+        return undefined
+      }
+      const at = this.#index.records.at(n)
+      const kind = this.#i32[at + RecordWord.KIND]!
+      const bytes = this.#i32[at + RecordWord.BYTES]!
+      if (bytes <= INLINE_BYTES && isScalar(kind)) {
+        const value = read(this.#memory.region, kind, (at + RecordWord.INLINE) * 4, bytes)
+        this.#ledger.removeFront(n, QueueWord.POPPED)
+        this.#leave()
+        return value
+      }
+      const taken = this.#deliver(n, 0)
+      if (taken !== undefined && this.acknowledge(taken)) return taken.value
+    }
+  }
+
+  /** The next item, in flight in this worker; undefined when none is ready. */
+  take (): Delivery | undefined {
+    for (;;) {
+      this.#enterUpToDate()
+      const n = this.#index.front()
+      if (n === 0) {
+        this.#leave()
+        return undefined
+      }
+      const { visibilityMs } = this.definition
+      const taken = this.#deliver(n, visibilityMs === 0 ? 0 : Date.now() + visibilityMs)
+      if (taken !== undefined) return taken
+    }
+  }
+
+  /** The value of the next item, which stays where it is; undefined when none is ready. */
+  peek (): unknown {
+    for (;;) {
+      this.#enterUpToDate()
+      const n = this.#index.front()
+      if (n === 0) {
+        this.#leave()
+        return undefined
+      }
+      const state = this.#ledger.state(n)
+      const sequence = this.reader.sequence(n)
+      this.#leave()
+      const copy = this.reader.copy(n, state, sequence)
+      if (copy === undefined) continue
+      if (copy.damage === undefined) return copy.value
+      const next = this.take()
+      if (next !== undefined) this.putBack(next)
+    }
+  }
+
+  /** The item is done. False: too late, it was taken back. */
+  acknowledge (taken: Delivery): boolean {
+    if (!this.#enterWith(taken)) return false
+    this.#ledger.remove(taken.record, QueueWord.POPPED)
+    this.#leave()
+    return true
+  }
+
+  /** The attempt failed; the next one is in `waitMs`. True: it was the last. Nothing happens to an item that was taken back. */
+  fail (taken: Delivery, error: string, waitMs: number): boolean {
+    if (taken.attempt >= this.definition.maxAttempts) return this.#bury(taken, error)
+    if (!this.#enterWith(taken)) return false
+    if (waitMs > 0) this.#ledger.postpone(taken.record, Date.now() + waitMs)
+    else this.#ledger.fail(taken.record)
+    this.#leave()
+    return false
+  }
+
+  /** The item is ready again, in its old place, and was not tried. */
+  putBack (taken: Delivery): void {
+    if (!this.#enterWith(taken)) return
+    this.#ledger.putBack(taken.record)
+    this.#leave()
+  }
+
+  /** Whether the item is in flight here still; false once it was taken back. */
+  has (taken: Delivery): boolean {
+    this.#enterUpToDate()
+    const isDelivered = this.#ledger.isDelivered(taken.record, taken.delivery)
+    this.#leave()
+    return isDelivered
+  }
+
+  /** Does something short with all that is due and all that dead workers had put in order. */
+  inside<T> (act: (ledger: Ledger) => T): T {
+    this.#enterUpToDate()
+    const result = act(this.#ledger)
+    this.#leave()
+    return result
+  }
+
+  /** The same; what `act` removes is counted as cleared, even if this worker dies meanwhile. */
+  clearing<T> (act: (ledger: Ledger) => T): T {
+    return this.inside((ledger) => {
+      ledger.index.set(QueueWord.CLEARING, 1)
+      const result = act(ledger)
+      ledger.index.set(QueueWord.CLEARING, 0)
+      return result
+    })
+  }
+
+  /** Waits until it is worth looking for an item. Rejects as `WaitSet.wait`. */
+  async waitForItem ({ timeoutMs = Infinity, signal }: WaitFor): Promise<void> {
+    const due = this.inside((ledger) => ledger.index.nextDue())
+    const { visibilityMs } = this.definition
+    // Who takes an item tells nobody when it is taken back, so each waiter looks once in that time.
+    const lookMs = Math.min(Math.max(due - Date.now(), 1), visibilityMs || Infinity, timeoutMs)
+    const isReady = () => this.inside((ledger) => ledger.index.front() !== 0 || ledger.index.nextDue() < due)
+    await this.#poppers.wait(isReady, { timeoutMs: lookMs === Infinity ? undefined : lookMs, signal })
+    // It may have been chosen to take an item that it will not take.
+    if (this.#memory.isClosed || signal?.aborted) this.#poppers.wake(1)
+  }
+
+  /** Waits until it is worth trying to push so many bytes. Rejects as `WaitSet.wait`. */
+  async waitForRoom (bytes: number, { timeoutMs, signal }: WaitFor): Promise<void> {
+    await this.#pushers.wait(() => this.inside((ledger) => ledger.hasRoom(bytes)), { timeoutMs, signal })
+    if (this.#memory.isClosed || signal?.aborted) this.#pushers.wake(1)
+  }
+
+  /** One that waited for room has used it, or will not: the next one may try what is left. */
+  offerRoom (): void {
+    if (this.inside((ledger) => ledger.hasRoom(0))) this.#pushers.wake(1)
+  }
+
+  /** Leaves the guard with `n = front()` in flight, and copies its value. Undefined: it is gone, or was damaged and is dead. */
+  #deliver (n: number, until: number): Delivery | undefined {
+    this.#ledger.take(n, until)
+    const state = this.#ledger.state(n)
+    const sequence = this.reader.sequence(n)
+    const taken: Delivery = { record: n, delivery: this.#ledger.delivery(n), attempt: this.#ledger.attempts(n) + 1, value: undefined }
+    this.#leave()
+    const copy = this.reader.copy(n, state, sequence)
+    if (copy === undefined) return undefined
+    if (copy.damage !== undefined) {
+      this.#buryDamaged(taken, copy.damage)
+      return undefined
+    }
+    taken.value = copy.value
+    return taken
+  }
+
+  #buryDamaged (taken: Delivery, damage: Error): void {
+    if (!this.#enterWith(taken)) return
+    this.#ledger.bury(taken.record, Reason.UNDECODABLE)
+    this.#leave()
+    this.#onDamage(damage, taken.attempt)
+  }
+
+  #bury (taken: Delivery, error: string): boolean {
+    const { block, bytes, reason } = causeOf(this.#memory, error)
+    if (!this.#enterWith(taken)) {
+      if (block !== 0) this.#memory.allocator.free(block)
+      return false
+    }
+    this.#ledger.bury(taken.record, reason, block, bytes)
+    this.#leave()
+    return true
+  }
+
+  /** A block in hand with the value. Undefined: there is no room in the queue, so none in the memory is looked for. */
+  #blockFor (value: Encoded): Ref | undefined {
+    if (!this.inside((ledger) => ledger.hasRoom(value.bytes))) return undefined
+    return valueBlock(this.#memory, value)
+  }
+
+  #makePage (n: number, block: Ref): void {
+    try {
+      this.#index.records.make(n)
+    } catch (error) {
+      if (block !== 0) this.#memory.allocator.free(block)
+      throw error
+    }
+  }
+
+  #sweep (): void {
+    const deaths = Atomics.load(this.#i32, Header.DEATHS)
+    let first = 1
+    let made
+    do {
+      this.#enter()
+      made = this.#index.count(QueueWord.MADE)
+      const last = this.#index.count(QueueWord.IN_FLIGHT) === 0 ? made : Math.min(made, first + MOST_SWEPT - 1)
+      if (this.#index.count(QueueWord.IN_FLIGHT) !== 0) this.#ledger.takeBackFromDead(first, last)
+      first = last + 1
+      if (first > made) this.#index.set(QueueWord.SWEPT, deaths)
+      this.#leave()
+    } while (first <= made)
+  }
+
+  #enter (): void {
+    if (this.#memory.guard.enter(this.#queue + QueueWord.GUARD)) this.#ledger.rebuild()
+  }
+
+  #enterUpToDate (): void {
+    this.#enter()
+    while (this.#i32[this.#queue + QueueWord.SWEPT] !== this.#i32[Header.DEATHS]) {
+      this.#leave()
+      this.#sweep()
+      this.#enter()
+    }
+    if (this.#index.firstTimed() !== 0) this.#ledger.promoteDue(Date.now(), MOST_PROMOTED)
+  }
+
+  /** Enters only if the item is in flight here. */
+  #enterWith (taken: Delivery): boolean {
+    this.#enter()
+    if (this.#ledger.isDelivered(taken.record, taken.delivery)) return true
+    this.#leave()
+    return false
+  }
+
+  #leave (): void {
+    const { readied, freed } = this.#index
+    this.#index.readied = 0
+    this.#index.freed = 0
+    this.#memory.guard.leave(this.#queue + QueueWord.GUARD)
+    // A waiter is counted before it enters the guard to look, so it sees the change, or is seen here.
+    if (readied !== 0 && loadAcquire(this.#i32, this.#queue + QueueWord.POPPERS) !== 0) this.#poppers.wake(readied)
+    if (freed !== 0 && loadAcquire(this.#i32, this.#queue + QueueWord.PUSHERS) !== 0) this.#pushers.wake(freed)
+  }
+}

@@ -1,0 +1,156 @@
+import { ValueInvalidError } from '../errors.ts'
+import type { Region } from '../shared-memory/index.ts'
+import { showValue } from '../options/show.ts'
+
+/*
+ * How a value stands in memory: numbers as 8 bytes, strings and JSON as UTF-8, binary as it is. Data only: what JSON.parse
+ * makes of a key such as `__proto__` is an own property, and nothing is ever called.
+ */
+export const Kind = { NULL: 0, FALSE: 1, TRUE: 2, NUMBER: 3, TEXT: 4, JSON: 5, BINARY: 6 } as const
+/** Added to TEXT and JSON of one byte a character, which are read much faster. */
+export const ASCII = 16
+
+/** What the methods of a buffer that name an encoding end in, without their checks. */
+type Text = Buffer & {
+  utf8Write (text: string, start: number, bytes: number): void
+  latin1Write (text: string, start: number, bytes: number): void
+  utf8Slice (start: number, end: number): string
+  latin1Slice (start: number, end: number): string
+}
+
+/** Up to this many characters, a loop over a string is faster than a call into the runtime. */
+const SHORT = 8
+/** Up to this many, the loop that looks for others than ASCII is faster than the runtime's count of bytes. */
+const COUNTED = 24
+
+/** A value made ready to be written. */
+export class Encoded {
+  kind: number = Kind.NULL
+  bytes = 0
+  #number = 0
+  #text = ''
+  #binary: Uint8Array | undefined
+
+  /** `what` names the value in the error: FST_SWOOLE_VALUE_INVALID. */
+  set (value: unknown, what: string): void {
+    switch (typeof value) {
+      case 'number': return this.#setNumber(value, what)
+      case 'string': return this.#setText(Kind.TEXT, value)
+      case 'boolean': return this.#setConstant(value ? Kind.TRUE : Kind.FALSE)
+    }
+    if (value === null) return this.#setConstant(Kind.NULL)
+    if (value instanceof Uint8Array) return this.#setBinary(value)
+    this.#setText(Kind.JSON, jsonOf(value, what))
+  }
+
+  /** Writes the value at a byte offset that is a multiple of 8. */
+  write (region: Region, start: number): void {
+    const { f64, u8 } = region
+    if (this.kind === Kind.NUMBER) {
+      f64[start / 8] = this.#number
+    } else if (this.kind === Kind.BINARY) {
+      u8.set(this.#binary!, start)
+    } else if (this.bytes > 0) {
+      if (this.kind >= ASCII && this.bytes <= SHORT) writeShort(u8, start, this.#text)
+      else if (this.kind >= ASCII) (region.buffer as Text).latin1Write(this.#text, start, this.bytes)
+      else writeText(region, start, this.#text, this.bytes)
+    }
+  }
+
+  /** Keeps a copy of bytes that the caller may change. */
+  keep (): void {
+    if (this.#binary !== undefined) this.#binary = new Uint8Array(this.#binary)
+  }
+
+  /** Lets go of a large value. */
+  clear (): void {
+    this.#text = ''
+    this.#binary = undefined
+  }
+
+  #setConstant (kind: number): void {
+    this.kind = kind
+    this.bytes = 0
+  }
+
+  #setNumber (value: number, what: string): void {
+    if (!Number.isFinite(value)) throw new ValueInvalidError(what, String(value), 'a number that JSON has')
+    this.kind = Kind.NUMBER
+    this.bytes = 8
+    this.#number = value
+  }
+
+  #setText (kind: number, text: string): void {
+    this.#text = text
+    if (text.length <= COUNTED && isAscii(text)) {
+      this.bytes = text.length
+      this.kind = kind + ASCII
+      return
+    }
+    // Half a surrogate pair has no UTF-8; in JSON it is escaped.
+    if (kind === Kind.TEXT && !text.isWellFormed()) return this.#setText(Kind.JSON, JSON.stringify(text))
+    this.bytes = Buffer.byteLength(text)
+    this.kind = this.bytes === text.length ? kind + ASCII : kind
+  }
+
+  #setBinary (value: Uint8Array): void {
+    this.kind = Kind.BINARY
+    this.bytes = value.byteLength
+    this.#binary = value
+  }
+}
+
+/** Whether `read` alone makes the value, so that nothing can go wrong. */
+export const isScalar = (kind: number) => kind === Kind.TEXT + ASCII || kind <= Kind.TEXT
+
+/** A copy of what is written at a byte offset: the value, of JSON its text. */
+export function read (region: Region, kind: number, start: number, bytes: number): unknown {
+  switch (kind) {
+    case Kind.NULL: return null
+    case Kind.FALSE: return false
+    case Kind.TRUE: return true
+    case Kind.NUMBER: return region.f64[start / 8]
+    case Kind.TEXT + ASCII:
+    case Kind.JSON + ASCII: return (region.buffer as Text).latin1Slice(start, start + bytes)
+    case Kind.TEXT:
+    case Kind.JSON: return readText(region, start, bytes)
+    case Kind.BINARY: return Buffer.from(region.buffer.subarray(start, start + bytes))
+  }
+  throw new RangeError(`a value of kind ${kind}`)
+}
+
+/** The value of what `read` copied. Throws when it is damaged. */
+export function decode (kind: number, copy: unknown): unknown {
+  return kind === Kind.JSON || kind === Kind.JSON + ASCII ? JSON.parse(copy as string) : copy
+}
+
+/** Writes text of so many bytes as UTF-8. */
+export function writeText (region: Region, start: number, text: string, bytes: number): void {
+  (region.buffer as Text).utf8Write(text, start, bytes)
+}
+
+export function readText (region: Region, start: number, bytes: number): string {
+  return (region.buffer as Text).utf8Slice(start, start + bytes)
+}
+
+function jsonOf (value: unknown, what: string): string {
+  let text: string | undefined
+  try {
+    text = JSON.stringify(value)
+  } catch (error) {
+    throw new ValueInvalidError(what, `what JSON cannot hold (${(error as Error).message.split('\n')[0]})`, 'a value that JSON can hold, or bytes')
+  }
+  if (text === undefined) throw new ValueInvalidError(what, showValue(value), 'a value that JSON can hold, or bytes')
+  return text
+}
+
+function isAscii (text: string): boolean {
+  for (let n = 0; n < text.length; n++) {
+    if (text.charCodeAt(n) > 0x7f) return false
+  }
+  return true
+}
+
+function writeShort (u8: Uint8Array, start: number, text: string): void {
+  for (let n = 0; n < text.length; n++) u8[start + n] = text.charCodeAt(n)
+}
