@@ -6,6 +6,8 @@ import type { Region } from './region.ts'
 import { isAlive, slotWord, slotsUsed } from './slots.ts'
 import type { SlotIdentity } from './slots.ts'
 
+const RETRY_MS = 20
+
 /** How a bell reaches another worker's event loop. */
 interface Wire {
   send (slotIndex: number): void
@@ -25,6 +27,7 @@ export class Doorbell {
   #wire: Wire
   #listeners = new Set<() => void>()
   #localRing = false
+  #isClosed = false
 
   constructor (region: Region, slot: SlotIdentity, connect: (answer: () => void) => Wire) {
     this.#region = region
@@ -54,7 +57,7 @@ export class Doorbell {
       return
     }
     const before = Atomics.exchange(this.#region.i32, slotWord(slotIndex, Slot.BELL), this.#slot.tag)
-    if (before === 0 || !isAlive(this.#region, before)) this.#wire.send(slotIndex)
+    if (before === 0 || !isAlive(this.#region, before)) this.#send(slotIndex)
   }
 
   /** After a death: the dead may have made true what others wait for, and not have come to its wake-up. */
@@ -64,8 +67,19 @@ export class Doorbell {
         this.ring(index)
       } else {
         Atomics.store(this.#region.i32, slotWord(index, Slot.BELL), this.#slot.tag)
-        this.#wire.send(index)
+        this.#send(index)
       }
+    }
+  }
+
+  /** Who rings has done what it rings for, so it must not fail now: without a free file descriptor it tries again. */
+  #send (slotIndex: number): void {
+    if (this.#isClosed) return
+    try {
+      this.#wire.send(slotIndex)
+    } catch (error) {
+      if (!['EMFILE', 'ENFILE', 'ENOMEM'].includes((error as NodeJS.ErrnoException).code!)) throw error
+      setTimeout(() => this.#send(slotIndex), RETRY_MS)
     }
   }
 
@@ -76,6 +90,7 @@ export class Doorbell {
   }
 
   close (): void {
+    this.#isClosed = true
     this.#listeners.clear()
     this.#wire.close()
   }

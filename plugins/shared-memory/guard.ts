@@ -1,11 +1,15 @@
+import { Slot } from './layout.ts'
 import { storeRelease } from './ordered.ts'
 import type { Region } from './region.ts'
-import { isAlive } from './slots.ts'
+import { isAlive, slotOf, slotWord } from './slots.ts'
 import type { SlotIdentity } from './slots.ts'
 
 const SPINS_BEFORE_LOOK = 64
 const SLEEP_AFTER_LOOKS = 4
 const SLEEP_MS = 0.05
+
+/** Some tenths of a second. */
+const LOOKS_BEFORE_PID = 2000
 
 const pause = (Atomics as { pause? (): void }).pause ?? (() => {})
 /** A word that nobody wakes: waiting for it gives the processor to whoever holds the guard and was preempted. */
@@ -37,6 +41,11 @@ export class Guard {
     storeRelease(this.#words, word, 0)
   }
 
+  /** The same, and everybody sees what was written before this returns: for what is read without the guard. */
+  leaveSeen (word: number): void {
+    Atomics.store(this.#words, word, 0)
+  }
+
   #enterBusy (word: number): boolean {
     for (let look = 0; ; look++) {
       for (let spin = 0; spin < SPINS_BEFORE_LOOK; spin++) {
@@ -44,8 +53,26 @@ export class Guard {
         pause()
       }
       const holder = Atomics.load(this.#words, word)
-      if (holder !== 0 && !isAlive(this.#region, holder) && Atomics.compareExchange(this.#words, word, holder, this.#tag) === holder) return true
+      if (holder !== 0 && this.#isGone(holder, look) && Atomics.compareExchange(this.#words, word, holder, this.#tag) === holder) return true
       if (look >= SLEEP_AFTER_LOOKS) Atomics.wait(sleeper, 0, 0, SLEEP_MS)
     }
+  }
+
+  #isGone (holder: number, look: number): boolean {
+    // The guard is not entered twice, so this worker's own tag is of an exception inside, such as a full stack.
+    if (holder === this.#tag || !isAlive(this.#region, holder)) return true
+    // With the launcher dead as well, nobody says so of the holder.
+    return look % LOOKS_BEFORE_PID === LOOKS_BEFORE_PID - 1 && isProcessGone(this.#region, holder)
+  }
+}
+
+function isProcessGone ({ i32 }: Region, tag: number): boolean {
+  const pid = Atomics.load(i32, slotWord(slotOf(tag), Slot.PID))
+  if (pid === 0) return false
+  try {
+    process.kill(pid, 0)
+    return false
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'ESRCH'
   }
 }

@@ -149,7 +149,8 @@ function requireType (name: string, column: string, type: unknown): ColumnType<u
   if (!(type instanceof ColumnType)) {
     throw new TableDefinitionError(name, `the column "${column}" is ${shown(type)}, but must be int(), long(), float(), string(maxBytes) or bytes(maxBytes)`)
   }
-  if (column === '__proto__') throw new TableDefinitionError(name, 'a column cannot be called "__proto__"')
+  // A row without such a column would seem to have it.
+  if (column in Object.prototype) throw new TableDefinitionError(name, `a column cannot be called "${column}"`)
   if (type.kind === 'string' || type.kind === 'bytes') requireInteger(name, `maxBytes of the column "${column}"`, type.maxBytes, MAX_COLUMN_BYTES)
   return type
 }

@@ -22,6 +22,11 @@ export interface TableStats {
   conflicts: number
 }
 
+type NumberColumn<C extends Columns> = { [K in keyof C & string]: C[K]['type'] extends number | bigint ? K : never }[keyof C & string]
+
+/** So often a reader tries to read a row without its lock. */
+const READS = 10
+
 /**
  * Typed rows by key in shared memory. Whatever a worker reads is one whole row as one write left it; readers wait for
  * nobody. A worker that is killed inside a write leaves the row as it was.
@@ -114,13 +119,13 @@ export class SharedTable<C extends Columns = Columns> {
    * Adds `by` (default 1) to an `int`, `float` or `long` column in one step and returns the sum; makes the row when there is
    * none. A sum that the column cannot hold throws FST_SWOOLE_VALUE_INVALID and changes nothing.
    */
-  incr<K extends keyof C & string> (key: string, column: K, by: RowOf<C>[K] | number = 1): RowOf<C>[K] {
+  incr<K extends NumberColumn<C>> (key: string, column: K, by: RowOf<C>[K] | number = 1): RowOf<C>[K] {
     const placed = this.#values.requireColumn(column)
     return this.#add(key, placed, this.#summand(placed, by)) as RowOf<C>[K]
   }
 
   /** As `incr`, with `by` subtracted. */
-  decr<K extends keyof C & string> (key: string, column: K, by: RowOf<C>[K] | number = 1): RowOf<C>[K] {
+  decr<K extends NumberColumn<C>> (key: string, column: K, by: RowOf<C>[K] | number = 1): RowOf<C>[K] {
     const placed = this.#values.requireColumn(column)
     return this.#add(key, placed, negated(this.#summand(placed, by))) as RowOf<C>[K]
   }
@@ -159,14 +164,24 @@ export class SharedTable<C extends Columns = Columns> {
 
   /** What one write left, undefined when the row is of another generation by now. */
   #read (row: number, generation: number, column: PlacedColumn | undefined): unknown {
-    for (;;) {
+    for (let n = 0; n < READS; n++) {
       const version = loadAcquire(this.#i32, row + RowWord.VERSION)
       if (this.#i32[row + RowWord.GENERATION] !== generation) return undefined
-      const copy = this.#copyOf(row, version)
-      const found = column === undefined ? this.#values.readAll(copy) : this.#values.read(column, copy)
+      const found = this.#readCopy(this.#copyOf(row, version), column)
       fence()
       if (Atomics.load(this.#i32, row + RowWord.VERSION) === version) return found
     }
+    // It is written faster than it can be read.
+    if (!this.#enter(row, generation)) return undefined
+    try {
+      return this.#readCopy(this.#copyOf(row, this.#i32[row + RowWord.VERSION]!), column)
+    } finally {
+      this.#guard.leave(row + RowWord.LOCK)
+    }
+  }
+
+  #readCopy (copy: number, column: PlacedColumn | undefined): unknown {
+    return column === undefined ? this.#values.readAll(copy) : this.#values.read(column, copy)
   }
 
   /** Locks the row of the key; 0: there is none. */
@@ -189,14 +204,19 @@ export class SharedTable<C extends Columns = Columns> {
 
   /** Writes what was taken to a locked row, and unlocks it. */
   #write (row: number, mask: number): void {
-    const version = this.#i32[row + RowWord.VERSION]!
-    const stale = this.#i32[row + RowWord.STALE]!
-    const to = this.#copyOf(row, version + 1)
-    if ((stale & ~mask) !== 0) this.#values.copy(stale & ~mask, this.#copyOf(row, version), to)
-    const refused = this.#values.writeTaken(to)
-    if (refused === -1) return this.#publish(row, version, mask)
-    this.#i32[row + RowWord.STALE] = stale | mask
-    this.#guard.leave(row + RowWord.LOCK)
+    let refused: number
+    try {
+      const version = this.#i32[row + RowWord.VERSION]!
+      const stale = this.#i32[row + RowWord.STALE]!
+      const to = this.#copyOf(row, version + 1)
+      if ((stale & ~mask) !== 0) this.#values.copy(stale & ~mask, this.#copyOf(row, version), to)
+      refused = this.#values.writeTaken(to)
+      if (refused === -1) return this.#publish(row, version, mask)
+    } catch (error) {
+      this.#letGo(row)
+      throw error
+    }
+    this.#letGo(row)
     this.#values.refuseTaken(refused)
   }
 
@@ -204,32 +224,46 @@ export class SharedTable<C extends Columns = Columns> {
     this.#requireKey(key)
     for (;;) {
       const row = this.#lock(key)
-      if (row === 0) {
-        this.#values.check(column, by)
-        this.#values.takeOne(column, by)
-        if (this.#insert(key)) return by
-        continue
-      }
+      if (row !== 0) return this.#addTo(row, column, by)
+      this.#values.check(column, by)
+      this.#values.takeOne(column, by)
+      if (this.#insert(key)) return by
+    }
+  }
+
+  /** Adds to a locked row, and unlocks it. */
+  #addTo (row: number, column: PlacedColumn, by: number | bigint): number | bigint {
+    let sum: number | bigint
+    try {
       const version = this.#i32[row + RowWord.VERSION]!
       const from = this.#copyOf(row, version)
       const to = this.#copyOf(row, version + 1)
-      const sum = (this.#values.read(column, from) as number) + (by as number)
-      if (!fits(column, sum)) {
-        this.#guard.leave(row + RowWord.LOCK)
-        this.#values.refuse(column, sum)
+      sum = (this.#values.read(column, from) as number) + (by as number)
+      if (fits(column, sum)) {
+        const stale = this.#i32[row + RowWord.STALE]! & ~column.bit
+        if (stale !== 0) this.#values.copy(stale, from, to)
+        this.#values.writeNumber(column, to, sum)
+        this.#publish(row, version, column.bit)
+        return sum
       }
-      const stale = this.#i32[row + RowWord.STALE]! & ~column.bit
-      if (stale !== 0) this.#values.copy(stale, from, to)
-      this.#values.writeNumber(column, to, sum)
-      this.#publish(row, version, column.bit)
-      return sum
+    } catch (error) {
+      this.#letGo(row)
+      throw error
     }
+    this.#letGo(row)
+    return this.#values.refuse(column, sum)
   }
 
   /** The copy that was made last counts, and the columns that were written to it are stale in the other. */
   #publish (row: number, version: number, written: number): void {
     storeRelease(this.#i32, row + RowWord.VERSION, version + 1)
     this.#i32[row + RowWord.STALE] = written
+    this.#guard.leaveSeen(row + RowWord.LOCK)
+  }
+
+  /** Unlocks a row whose write came to nothing: its other copy can have anything. */
+  #letGo (row: number): void {
+    this.#i32[row + RowWord.STALE] = ALL_STALE
     this.#guard.leave(row + RowWord.LOCK)
   }
 

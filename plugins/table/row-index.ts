@@ -1,4 +1,4 @@
-import { fence } from '../shared-memory/index.ts'
+import { fence, storeRelease } from '../shared-memory/index.ts'
 import type { Region, SharedMemory } from '../shared-memory/index.ts'
 import { Hints } from './hints.ts'
 import { hashKey, isKey, readKey, writeKey } from './keys.ts'
@@ -47,10 +47,7 @@ export class RowIndex {
 
   get count (): number {
     // One who died between the last insertion or deletion and its count left that to us.
-    if (Atomics.load(this.#i32, this.#table + TableWord.GUARD) !== 0) {
-      this.#enter()
-      this.#leave()
-    }
+    if (Atomics.load(this.#i32, this.#table + TableWord.GUARD) !== 0) return this.#guarded(() => this.#counted())
     return this.#counted()
   }
 
@@ -59,11 +56,10 @@ export class RowIndex {
   }
 
   stats () {
-    this.#enter()
-    const double = (field: number) => this.#region.f64[this.#table / 2 + field]!
-    const stats = { count: this.#counted(), inserts: double(TableDouble.INSERTS), deletes: double(TableDouble.DELETES), conflicts: double(TableDouble.CONFLICTS) }
-    this.#leave()
-    return stats
+    return this.#guarded(() => {
+      const double = (field: number) => this.#region.f64[this.#table / 2 + field]!
+      return { count: this.#counted(), inserts: double(TableDouble.INSERTS), deletes: double(TableDouble.DELETES), conflicts: double(TableDouble.CONFLICTS) }
+    })
   }
 
   /** The row that has the key, 0 for none; `generation` tells whether it still has it later. */
@@ -81,9 +77,7 @@ export class RowIndex {
       fence()
       if ((before & 1) === 0 && Atomics.load(this.#i32, unlinks) === before) return 0
     }
-    this.#enter()
-    const row = this.#walk(bucket, hash, key)
-    this.#leave()
+    const row = this.#guarded(() => this.#walk(bucket, hash, key))
     return row === 0 ? 0 : this.#found(key, row)
   }
 
@@ -102,57 +96,53 @@ export class RowIndex {
    */
   insert (key: string, shape: number, write: (copy: number) => boolean): 'inserted' | 'exists' | 'full' | 'refused' {
     const hash = hashKey(key, ...this.#seed)
-    this.#enter()
-    if (this.#walk(this.#bucketOf(hash), hash, key) !== 0) {
-      this.#leave()
-      return 'exists'
-    }
-    const number = this.#i32[this.#table + TableWord.FREE] || this.#i32[this.#table + TableWord.USED]! + 1
-    if (number > this.#layout.rows) {
-      this.#leave()
-      return 'full'
-    }
-    const row = this.#rowOf(number)
-    this.#intend(number, this.#counted())
-    if (this.#i32[this.#table + TableWord.FREE] === number) this.#i32[this.#table + TableWord.FREE] = this.#i32[row + RowWord.NEXT]!
-    else Atomics.store(this.#i32, this.#table + TableWord.USED, number)
+    let row = 0
+    const outcome = this.#guarded(() => {
+      if (this.#walk(this.#bucketOf(hash), hash, key) !== 0) return 'exists'
+      const number = this.#i32[this.#table + TableWord.FREE] || this.#i32[this.#table + TableWord.USED]! + 1
+      if (number > this.#layout.rows) return 'full'
+      row = this.#rowOf(number)
+      this.#intend(number, this.#counted())
+      if (this.#i32[this.#table + TableWord.FREE] === number) this.#i32[this.#table + TableWord.FREE] = this.#i32[row + RowWord.NEXT]!
+      else Atomics.store(this.#i32, this.#table + TableWord.USED, number)
 
-    // Somebody late with an old hint may have locked the row, to find that it is another by now.
-    this.#guard.enter(row + RowWord.LOCK)
-    const version = this.#i32[row + RowWord.VERSION]!
-    const isWritten = write(row + ROW_HEADER_WORDS + (~version & 1) * this.#layout.copyWords)
-    if (isWritten) {
-      this.#i32[row + RowWord.HASH] = hash
-      this.#i32[row + RowWord.KEY] = shape
-      writeKey(this.#region.buffer, (row + this.#layout.keyWord) * 4, shape, key)
-      this.#i32[row + RowWord.STALE] = ALL_STALE
-      Atomics.store(this.#i32, row + RowWord.VERSION, version + 1)
-      this.#link(row, number, hash)
-      const generation = this.#i32[row + RowWord.GENERATION]! + 1 | 0
-      Atomics.store(this.#i32, row + RowWord.GENERATION, generation)
-      this.hints.remember(key, row, generation)
-    }
-    this.#guard.leave(row + RowWord.LOCK)
-    this.#settle(isWritten ? TableDouble.INSERTS : undefined)
-    this.#leave()
-    return isWritten ? 'inserted' : 'refused'
+      // Somebody late with an old hint may have locked the row, to find that it is another by now.
+      this.#guard.enter(row + RowWord.LOCK)
+      const version = this.#i32[row + RowWord.VERSION]!
+      const isWritten = write(row + ROW_HEADER_WORDS + (~version & 1) * this.#layout.copyWords)
+      if (isWritten) {
+        this.#i32[row + RowWord.HASH] = hash
+        this.#i32[row + RowWord.KEY] = shape
+        writeKey(this.#region.buffer, (row + this.#layout.keyWord) * 4, shape, key)
+        this.#i32[row + RowWord.STALE] = ALL_STALE
+        Atomics.store(this.#i32, row + RowWord.VERSION, version + 1)
+        this.#link(row, number, hash)
+        this.generation = this.#i32[row + RowWord.GENERATION]! + 1 | 0
+        Atomics.store(this.#i32, row + RowWord.GENERATION, this.generation)
+      }
+      this.#guard.leave(row + RowWord.LOCK)
+      this.#settle(isWritten ? TableDouble.INSERTS : undefined)
+      return isWritten ? 'inserted' : 'refused'
+    })
+    if (outcome === 'inserted') this.hints.remember(key, row, this.generation)
+    return outcome
   }
 
   delete (key: string): boolean {
     if (key.length > this.#layout.maxKeyBytes) return false
     const hash = hashKey(key, ...this.#seed)
-    this.#enter()
-    const row = this.#walk(this.#bucketOf(hash), hash, key)
-    if (row !== 0) this.#remove(row)
-    this.#leave()
-    return row !== 0
+    return this.#guarded(() => {
+      const row = this.#walk(this.#bucketOf(hash), hash, key)
+      if (row !== 0) this.#remove(row)
+      return row !== 0
+    })
   }
 
   clear (): void {
     for (const row of this.rows()) {
-      this.#enter()
-      if ((this.#i32[row + RowWord.GENERATION]! & 1) === 1) this.#remove(row)
-      this.#leave()
+      this.#guarded(() => {
+        if ((this.#i32[row + RowWord.GENERATION]! & 1) === 1) this.#remove(row)
+      })
     }
   }
 
@@ -190,12 +180,15 @@ export class RowIndex {
     return 0
   }
 
-  #enter (): void {
+  #guarded<T> (act: () => T): T {
     if (this.#guard.enter(this.#table + TableWord.GUARD)) this.#settle()
-  }
-
-  #leave (): void {
-    this.#guard.leave(this.#table + TableWord.GUARD)
+    try {
+      return act()
+    } finally {
+      // An exception inside (a full stack is one) is a death that this worker survived.
+      this.#settle()
+      this.#guard.leave(this.#table + TableWord.GUARD)
+    }
   }
 
   #intend (number: number, countWithout: number): void {
@@ -223,7 +216,7 @@ export class RowIndex {
     if (!isFree) {
       if ((this.#i32[unlinks]! & 1) === 0) Atomics.store(this.#i32, unlinks, this.#i32[unlinks]! + 1)
       this.#unlink(row, number)
-      this.#i32[row + RowWord.NEXT] = this.#i32[free]!
+      storeRelease(this.#i32, row + RowWord.NEXT, this.#i32[free]!)
       this.#i32[free] = number
     }
     if ((this.#i32[unlinks]! & 1) === 1) Atomics.store(this.#i32, unlinks, this.#i32[unlinks]! + 1)

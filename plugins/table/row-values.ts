@@ -33,8 +33,8 @@ export class RowValues {
     this.#columns = columns
     const compile = (body: string) => {
       // eslint-disable-next-line no-new-func -- of our own text, numbers, and names that JSON.stringify has quoted
-      const make = new Function('region', 'taken', 'columns', 'values', 'readText', 'readBytes', 'writeText', 'writeBytes', `const { i32, i64, f64 } = region; ${body}`)
-      return make(region, this.#taken, columns, this, readText, readBytes, writeText, writeBytes)
+      const make = new Function('region', 'taken', 'columns', 'values', 'readText', 'readBytes', 'writeText', 'writeBytes', 'isDetached', `const { i32, i64, f64 } = region; ${body}`)
+      return make(region, this.#taken, columns, this, readText, readBytes, writeText, writeBytes, isDetached)
     }
     const each = (code: (column: PlacedColumn, n: number) => string, separator = '\n') => columns.map(code).join(separator)
     this.readAll = compile(`return (copy) => ({ ${each((column) => `${JSON.stringify(column.name)}: ${READ[column.kind](column)}`, ', ')} })`)
@@ -42,7 +42,7 @@ export class RowValues {
       ${each(({ name }, n) => `const v${n} = row[${JSON.stringify(name)}]`)}
       let mask = 0, named = 0
       ${each(({ kind, bit }, n) => `if (v${n} !== undefined) { if (!(${IS_RIGHT[kind](`v${n}`, columns[n]!)})) values.refuse(columns[${n}], v${n}); mask |= ${bit}; named++ }`)}
-      for (const name in row) if (--named < 0) values.requireColumn(name)
+      for (const name in row) if (--named < 0) { values.requireColumns(row); break }
       ${each((_, n) => `taken[${n}] = v${n}`)}
       return mask
     }`)
@@ -87,6 +87,10 @@ export class RowValues {
     }
   }
 
+  requireColumns (row: object): void {
+    for (const name in row) this.requireColumn(name)
+  }
+
   requireColumn (name: string): PlacedColumn {
     for (const column of this.#columns) {
       if (column.name === name) return column
@@ -108,7 +112,7 @@ export class RowValues {
       if (!value.isWellFormed()) throw new ValueInvalidError(what, shown(value), 'a well-formed string (half of a surrogate pair is in it)')
       throw new ValueTooLongError(what, Buffer.byteLength(value), column.maxBytes)
     }
-    if (column.kind === 'bytes' && value instanceof Uint8Array) throw new ValueTooLongError(what, value.byteLength, column.maxBytes)
+    if (column.kind === 'bytes' && value instanceof Uint8Array && !isDetached(value)) throw new ValueTooLongError(what, value.byteLength, column.maxBytes)
     throw new ValueInvalidError(what, shown(value), ALLOWED[column.kind])
   }
 
@@ -142,7 +146,8 @@ const IS_RIGHT: Record<Kind, (value: string, column: PlacedColumn) => string> = 
   long: (value) => `typeof ${value} === 'bigint' && BigInt.asIntN(64, ${value}) === ${value}`,
   // How many bytes other characters take shows when they are written.
   string: (value, { maxBytes }) => `typeof ${value} === 'string' && ${value}.length <= ${maxBytes}`,
-  bytes: (value, { maxBytes }) => `${value} instanceof Uint8Array && ${value}.byteLength <= ${maxBytes}`
+  // To store an array whose buffer was transferred throws, and that must not be inside a lock.
+  bytes: (value, { maxBytes }) => `${value} instanceof Uint8Array && ${value}.byteLength <= ${maxBytes} && !isDetached(${value})`
 }
 
 const WRITE: Record<Kind, Code> = {
@@ -167,8 +172,8 @@ function readBytes ({ i32, u8 }: Region, word: number, start: number, maxBytes: 
 /** False: the string is too long in UTF-8, or ill-formed. */
 function writeText ({ i32, buffer }: Region, word: number, start: number, maxBytes: number, text: string): boolean {
   const length = buffer.write(text, start, maxBytes, 'utf8')
-  // As many bytes as characters: each is ASCII, and all are there.
-  const isAscii = length === text.length
+  // As many bytes as characters, and nothing was cut, for that leaves three bytes at most: each character is ASCII.
+  const isAscii = length === text.length && (length < maxBytes - 3 || Buffer.byteLength(text) === length)
   i32[word] = isAscii ? length << 1 | ASCII : length << 1
   return isAscii || ((text.length * 3 <= maxBytes || Buffer.byteLength(text) <= maxBytes) && text.isWellFormed())
 }
@@ -176,6 +181,10 @@ function writeText ({ i32, buffer }: Region, word: number, start: number, maxByt
 function writeBytes ({ i32, u8 }: Region, word: number, start: number, bytes: Uint8Array): void {
   u8.set(bytes, start)
   i32[word] = bytes.byteLength << 1
+}
+
+function isDetached ({ buffer }: Uint8Array): boolean {
+  return buffer instanceof ArrayBuffer && buffer.detached
 }
 
 export function shown (value: unknown): string {

@@ -10,11 +10,14 @@ import { answerParent } from '../shared-memory/answering.ts'
 export const openTable = (memory: SharedMemory) => new SharedTable(memory, 'torn', { rows: 8, columns: { a: int(), text: string(300), z: int() } })
 export const KEYS = ['one', 'two', 'three', 'four']
 
+const parent = process.ppid
+let memory: SharedMemory
 let table: ReturnType<typeof openTable>
 
 const jobs = {
   attach (attachment: Attachment) {
-    table = openTable(attachMemory(attachment))
+    memory = attachMemory(attachment)
+    table = openTable(memory)
   },
 
   /** Each row says the same in all of its columns. */
@@ -44,6 +47,24 @@ const jobs = {
       }
     }
     return { found, different: seen.size, torn }
+  },
+
+  /** Writes its own row and then reads the other's, in step with the other; returns the rounds in which it read an old one. */
+  writeThenRead (own: number, rounds: number): number[] {
+    const { i32 } = memory.region
+    const steps = memory.open({ type: 'test', name: 'steps', definition: 0, bytes: 128 }) / 4
+    const [mine, others] = [`own ${own}`, `own ${1 - own}`]
+    const text = 'x'.repeat(290)
+    const missed: number[] = []
+    for (let round = 1; round <= rounds; round++) {
+      Atomics.store(i32, steps + own * 16, round)
+      for (let spin = 1; Atomics.load(i32, steps + (1 - own) * 16) < round; spin++) {
+        if (spin % 1e6 === 0 && process.ppid !== parent) throw new Error('the parent is gone')
+      }
+      table.set(mine, { z: round, text })
+      if ((table.get(others, 'z') ?? 0) < round) missed.push(round)
+    }
+    return missed
   },
 
   increment (times: number) {

@@ -22,3 +22,12 @@ t.test('additions of four processes to the same rows are all there', async t => 
   await Promise.all((await peers.startAll(4)).map((peer) => peer.call('increment', 50_000)))
   t.strictSame([table.get('counter 0', 'a'), table.get('counter 1', 'a')], [100_000, 100_000])
 })
+
+t.test('of two that write and then read what the other writes, one at least sees the other\'s write', { timeout: 120_000 }, async t => {
+  const ROUNDS = 1_000_000
+  await using peers = startPeers()
+  const [one, other] = await peers.startAll(2)
+  const [missed, missedByOther] = await Promise.all([one!.call('writeThenRead', 0, ROUNDS), other!.call('writeThenRead', 1, ROUNDS)])
+  const both = new Set(missed).intersection(new Set(missedByOther))
+  t.equal(both.size, 0, `${both.size} of ${ROUNDS} rounds; one alone missed the other's write in ${missed.length + missedByOther.length}`)
+})

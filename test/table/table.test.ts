@@ -1,6 +1,7 @@
 import t from 'tap'
 import { bytes, float, int, long, string } from '../../plugins/table/columns.ts'
 import { SharedTable } from '../../plugins/table/memory.ts'
+import { random } from '../shared-memory/random.ts'
 import { World } from '../shared-memory/world.ts'
 
 const allKinds = { n: int(), l: long(), f: float(), s: string(20), b: bytes(8) }
@@ -144,6 +145,8 @@ t.test('a value that a column cannot have is refused with what, which and why; t
     [{ b: [1] }, 'FST_SWOOLE_VALUE_INVALID', /a Uint8Array/],
     [{ n: 2, other: 3 }, 'FST_SWOOLE_VALUE_INVALID', /"other", but must be one of b, f, l, n, s/],
     [{ other: undefined }, 'FST_SWOOLE_VALUE_INVALID', /"other"/],
+    [{ other: 3, n: 2 }, 'FST_SWOOLE_VALUE_INVALID', /"other", but must be one of/],
+    [{ b: detached() }, 'FST_SWOOLE_VALUE_INVALID', /a Uint8Array/],
     ['row', 'FST_SWOOLE_VALUE_INVALID', /an object/],
     [null, 'FST_SWOOLE_VALUE_INVALID', /an object/]
   ]
@@ -156,6 +159,59 @@ t.test('a value that a column cannot have is refused with what, which and why; t
   t.throws(() => table.get('a', 'other' as 'n'), { code: 'FST_SWOOLE_VALUE_INVALID' })
   table.set('a', { s: 'ä'.repeat(10) })
   t.equal(table.get('a', 's'), 'ä'.repeat(10))
+})
+
+function detached (): Uint8Array {
+  const bytes = new Uint8Array(4)
+  structuredClone(bytes.buffer, { transfer: [bytes.buffer] })
+  return bytes
+}
+
+t.test('a string comes back as it is or is refused, however near to the limit its bytes come', async t => {
+  const next = random(5)
+  const letters = ['a', 'b', 'é', '€', '😀', '\ud800']
+  const faults: string[] = []
+  for (const maxBytes of [1, 2, 3, 4, 5, 8, 20]) {
+    const table = new SharedTable(new World().worker(), 'test', { rows: 1, columns: { s: string(maxBytes) } })
+    for (let n = 0; n < 3000; n++) {
+      const text = Array.from({ length: next(maxBytes + 2) }, () => letters[next(3) === 0 ? next(6) : 0]).join('')
+      const fits = text.isWellFormed() && Buffer.byteLength(text) <= maxBytes
+      try {
+        table.set('a', { s: text })
+        if (!fits || table.get('a', 's') !== text) faults.push(`${JSON.stringify(text)} in ${maxBytes} bytes: ${table.get('a', 's')}`)
+      } catch (error) {
+        if (fits) faults.push(`${JSON.stringify(text)} in ${maxBytes} bytes: ${error}`)
+      }
+    }
+  }
+  t.strictSame(faults.slice(0, 5), [])
+})
+
+t.test('an exception inside a write, such as a full stack, leaves the table in order', async t => {
+  const table = open()
+  table.set('a', { n: 1 })
+  let failures = 0
+  const dive = (depth: number): void => {
+    try {
+      dive(depth + 1)
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error
+    }
+    try {
+      table.set('a', { s: 'text' })
+      table.set(`b${depth % 3}`, { n: depth })
+      table.delete(`b${depth % 3}`)
+    } catch {
+      failures++
+    }
+  }
+  for (let n = 0; n < 3; n++) dive(0)
+  t.ok(failures > 0)
+  table.set('a', { s: 'x' })
+  t.equal(table.get('a', 's'), 'x')
+  table.clear()
+  for (let n = 0; n < 10; n++) table.set(`new ${n}`, { n })
+  t.equal(table.count, 10)
 })
 
 t.test('a definition that cannot be is refused', async t => {
@@ -171,6 +227,7 @@ t.test('a definition that cannot be is refused', async t => {
     [{ rows: 1, columns: { s: string(2 ** 20 + 1) } }, /1048577/],
     [{ rows: 1, columns: { s: (string as () => unknown)() } }, /maxBytes of the column "s"/],
     [{ rows: 1, columns: { ['__proto__']: int() } }, /__proto__/],
+    [{ rows: 1, columns: { constructor: int() } }, /"constructor"/],
     [{ rows: 1, columns: { n: int() }, maxKeyBytes: 1025 }, /maxKeyBytes is 1025/],
     [{ rows: 1, columns: Object.fromEntries(Array.from({ length: 33 }, (_, n) => [`c${n}`, int()])) }, /33 columns/]
   ]

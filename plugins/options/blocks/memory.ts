@@ -9,7 +9,8 @@ export const memory = {
     size: {
       ...bytesSchema,
       minimum: 1_048_576,
-      maximum: 8_589_934_592,
+      // Node aborts when it writes a string to a buffer that has more bytes than that before its end.
+      maximum: 4_294_967_296,
       description: 'Bytes of shared memory: all there will be. The system gives it as it is used; a file has it at once.',
       default: '64mb'
     },
