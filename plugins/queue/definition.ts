@@ -65,7 +65,9 @@ export function definitionOf (name: string, options: QueueOptions = {}): Definit
 /** How long an item waits after its `attempt`th attempt, from 1, has failed. */
 export function backoffMs ({ backoff }: Definition, attempt: number): number {
   const { initialMs, factor, maxMs, jitter } = backoff
-  return Math.min(maxMs, initialMs * factor ** (attempt - 1)) * (1 - jitter * Math.random())
+  // A large factor grows to Infinity, and 0 times that is no number.
+  const grownMs = initialMs === 0 ? 0 : Math.min(maxMs, initialMs * factor ** (attempt - 1))
+  return grownMs * (1 - jitter * Math.random())
 }
 
 function backoffOf (path: string, given: Duration | Backoff): Definition['backoff'] {

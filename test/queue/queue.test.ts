@@ -1,5 +1,7 @@
 import t from 'tap'
+import { backoffMs, definitionOf } from '../../plugins/queue/definition.ts'
 import { SharedQueue } from '../../plugins/queue/memory.ts'
+import type { Backoff } from '../../plugins/queue/memory.ts'
 import { createLocalMemory } from '../../plugins/shared-memory/index.ts'
 import { RecordWord } from '../../plugins/queue/layout.ts'
 import { MEBIBYTE } from '../shared-memory/world.ts'
@@ -237,6 +239,17 @@ t.test('each option is checked, and the error says its path, its value and what 
   t.throws(() => new SharedQueue(own, 'wrong', 5 as never), { code: 'FST_SWOOLE_OPTIONS_INVALID' })
   t.throws(() => new SharedQueue(own, ''), { code: 'FST_SWOOLE_NAME_INVALID' })
   t.doesNotThrow(() => new SharedQueue(own, 'right', { capacity: 2 ** 24, maxBytes: '1gb', maxAttempts: 1, backoff: { initial: 0, factor: 1, max: '1h', jitter: 1 }, visibilityTimeout: '30s' }))
+})
+
+t.test('the back-off grows up to its most, and the jitter only shortens it', async t => {
+  const waits = (backoff?: Backoff | number, attempts = [1, 2, 3, 7, 5000]) => attempts.map((attempt) => backoffMs(definitionOf('q', { backoff }), attempt))
+  t.same(waits(), [1000, 2000, 4000, 60_000, 60_000])
+  t.same(waits(50), [50, 50, 50, 50, 50])
+  t.same(waits({ initial: 100, factor: 3, max: '1s' }), [100, 300, 900, 1000, 1000])
+  t.same(waits({ initial: 0 }), [0, 0, 0, 0, 0])
+  const jittered = waits({ initial: 1000, factor: 1, jitter: 0.5 }, Array.from({ length: 200 }, () => 1))
+  t.ok(jittered.every((wait) => wait > 500 && wait <= 1000))
+  t.ok(new Set(jittered).size > 100)
 })
 
 t.test('after the close everything rejects', async t => {
