@@ -90,7 +90,7 @@ export const SECOND_COUNT = 2 ** 30
 /** Tags are at least 1024. */
 export const Reason = { ERROR: 0, TIMED_OUT: 1, UNDECODABLE: 2, NO_MEMORY: 3 } as const
 
-export const RECORD_WORDS = 32
+export const RECORD_WORDS = 64
 export const INLINE_BYTES = (RECORD_WORDS - RecordWord.INLINE) * 4
 export const RECORDS_PER_PAGE = 256
 export const PAGE_BYTES = RECORDS_PER_PAGE * RECORD_WORDS * 4

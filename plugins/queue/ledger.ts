@@ -83,10 +83,18 @@ export class Ledger {
 
   /** The item `n = front()` leaves the queue. */
   removeFront (n: number, counter: number): void {
+    const block = this.popFront(n, counter)
+    if (block !== 0) this.#memory.allocator.free(block)
+  }
+
+  /** The same; the block with its value, if it has one, is in this worker's hands then, else 0. */
+  popFront (n: number, counter: number): Ref {
     const at = this.#at(n)
     this.#commit(at, State.FREE)
     this.index.dropFront(n, at)
+    const block = this.#i32[at + RecordWord.BYTES]! > INLINE_BYTES ? this.#takeBlock(at + RecordWord.DATA) : 0
     this.#recycle(n, at, counter)
+    return block
   }
 
   /** An item that is in flight, delayed or dead leaves the queue. */
@@ -231,9 +239,13 @@ export class Ledger {
   }
 
   #dropBlock (holder: number): void {
-    const { allocator } = this.#memory
+    const block = this.#takeBlock(holder)
+    if (block !== 0) this.#memory.allocator.free(block)
+  }
+
+  #takeBlock (holder: number): Ref {
     const ref = this.#i32[holder]!
-    if (ref !== 0 && allocator.retract(ref, holder)) allocator.free(ref)
+    return ref !== 0 && this.#memory.allocator.retract(ref, holder) ? ref : 0
   }
 }
 

@@ -1,4 +1,4 @@
-import { Header, WaitSet, loadAcquire } from '../shared-memory/index.ts'
+import { Header, REF_BYTES, WaitSet, loadAcquire } from '../shared-memory/index.ts'
 import type { Ref, SharedMemory } from '../shared-memory/index.ts'
 import { causeOf, valueBlock } from './blocks.ts'
 import type { Definition } from './definition.ts'
@@ -6,7 +6,7 @@ import type { ItemIndex } from './item-index.ts'
 import { INLINE_BYTES, QueueWord, Reason, RecordWord, payloadBytes } from './layout.ts'
 import { Ledger } from './ledger.ts'
 import { Reader } from './reader.ts'
-import { isScalar, read } from './values.ts'
+import { decode, isKind, read } from './values.ts'
 import type { Encoded } from './values.ts'
 
 /** An item that this worker has, and which of its deliveries that is. */
@@ -90,14 +90,24 @@ export class Store {
       const at = this.#index.records.at(n)
       const kind = this.#i32[at + RecordWord.KIND]!
       const bytes = this.#i32[at + RecordWord.BYTES]!
-      if (bytes <= INLINE_BYTES && isScalar(kind)) {
-        const value = read(this.#memory.region, kind, (at + RecordWord.INLINE) * 4, bytes)
-        this.#ledger.removeFront(n, QueueWord.POPPED)
-        this.#leave()
-        return value
+      if (!isKind(kind)) {
+        this.#deliver(n, 0)
+        continue
       }
-      const taken = this.#deliver(n, 0)
-      if (taken !== undefined && this.acknowledge(taken)) return taken.value
+      // One step, so that the item is in the queue or popped, and never on its way.
+      let copy = bytes <= INLINE_BYTES ? read(this.#memory.region, kind, (at + RecordWord.INLINE) * 4, bytes) : undefined
+      const attempt = this.#ledger.attempts(n) + 1
+      const block = this.#ledger.popFront(n, QueueWord.POPPED)
+      this.#leave()
+      if (block !== 0) {
+        copy = read(this.#memory.region, kind, block * REF_BYTES, bytes)
+        this.#memory.allocator.free(block)
+      }
+      try {
+        return decode(kind, copy)
+      } catch (error) {
+        this.#onDamage(error as Error, attempt)
+      }
     }
   }
 

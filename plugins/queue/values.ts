@@ -100,8 +100,8 @@ export class Encoded {
   }
 }
 
-/** Whether `read` alone makes the value, so that nothing can go wrong. */
-export const isScalar = (kind: number) => kind === Kind.TEXT + ASCII || kind <= Kind.TEXT
+/** Whether it is one of the kinds that `read` reads, and nothing can go wrong there. */
+export const isKind = (kind: number) => (kind >= Kind.NULL && kind <= Kind.BINARY) || kind === Kind.TEXT + ASCII || kind === Kind.JSON + ASCII
 
 /** A copy of what is written at a byte offset: the value, of JSON its text. */
 export function read (region: Region, kind: number, start: number, bytes: number): unknown {

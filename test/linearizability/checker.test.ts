@@ -2,7 +2,7 @@ import t from 'tap'
 import { random } from '../shared-memory/random.ts'
 import { PENDING, violationOf } from './checker.ts'
 import type { Model, Operation, Pending } from './checker.ts'
-import { NO, NONE, TORN, YES, counter, flyingQueue, lock, lockAnswer, queue, readWriteLock, row, rowAnswer, tokens, withFlights } from './models.ts'
+import { NO, NONE, TORN, YES, counter, lock, lockAnswer, queue, readWriteLock, row, rowAnswer, tokens } from './models.ts'
 import type { CounterInput, LockInput, QueueInput, RowInput } from './models.ts'
 
 type Line<Kind> = [process: number, call: number, end: number, kind: Kind, value: number, output: number | Pending, next?: number]
@@ -72,27 +72,6 @@ t.test('fencing tokens: one that is not larger than another that was given befor
   t.notOk(drawn([0, 0, 5, 'lock', 0, lockAnswer(2, false)], [1, 0, 5, 'lock', 0, lockAnswer(1, false)]))
   t.ok(drawn([0, 0, 5, 'lock', 0, lockAnswer(2, false)], [1, 6, 8, 'lock', 0, lockAnswer(1, false)]))
   t.ok(drawn([0, 0, 5, 'lock', 0, lockAnswer(2, false)], [1, 0, 5, 'lock', 0, lockAnswer(2, true)]))
-})
-
-t.test('a queue whose pop has two moments: full until the second, and the item of the dead is the first again', async t => {
-  const flying = (...lines: Array<Line<QueueInput['kind']>>) => {
-    const history = historyOf<QueueInput>(lines)
-    return violationOf(flyingQueue(2), withFlights(history))
-  }
-  const pushed: Array<Line<QueueInput['kind']>> = [[0, 0, 1, 'push', 1, YES], [0, 2, 3, 'push', 2, YES]]
-  t.notOk(flying(...pushed, [1, 4, 20, 'pop', 0, 1], [2, 5, 6, 'pop', 0, 2], [3, 7, 8, 'push', 3, YES], [3, 9, 10, 'push', 4, NO]))
-  t.ok(flying(...pushed, [1, 4, 6, 'pop', 0, 1], [3, 7, 8, 'push', 3, NO]), 'the pop has returned')
-  const death: Line<QueueInput['kind']> = [1, 10, 11, 'death', 0, NONE]
-  const pending: Line<QueueInput['kind']> = [4, 4, Infinity, 'pop', 0, PENDING]
-  const after: Array<Line<QueueInput['kind']>> = [[2, 5, 6, 'pop', 0, 2], [2, 12, 13, 'pop', 0, 1]]
-  const died = (...lines: Array<Line<QueueInput['kind']>>) => {
-    const history = historyOf<QueueInput>([pending, death, ...lines])
-    history[1]!.input.process = 4
-    return violationOf(flyingQueue(2), withFlights(history))
-  }
-  t.notOk(died(...pushed, ...after))
-  t.ok(died(...pushed, after[0]!, [2, 12, 13, 'pop', 0, 1], [2, 14, 15, 'pop', 0, 1]), 'but once')
-  t.ok(flying(...pushed, ...after), 'without a death')
 })
 
 t.test('a lock whose holder died is given on as abandoned, once', async t => {

@@ -1,7 +1,7 @@
 import type { Test } from 'tap'
 import { random } from '../shared-memory/random.ts'
 import { PENDING, violationOf } from './checker.ts'
-import { counter, flyingQueue, isAbandoned, lock, queue, readWriteLock, row, tokens, withFlights } from './models.ts'
+import { counter, isAbandoned, lock, queue, readWriteLock, row, tokens } from './models.ts'
 import { CAPACITY } from './plans.ts'
 import type { Structure } from './plans.ts'
 import { Recorder, overlapping } from './recorder.ts'
@@ -17,7 +17,7 @@ export const JUDGES: { [S in Structure]: (history: History<S>) => { text: string
   semaphore: (history) => violationOf(lock(2), history) ?? violationOf(tokens, history),
   rwlock: (history) => violationOf(readWriteLock, history) ?? violationOf(tokens, history),
   queue: (history) => violationOf(queue(CAPACITY), history),
-  queueOfBlocks: (history) => violationOf(flyingQueue(CAPACITY), withFlights(history))
+  queueOfBlocks: (history) => violationOf(queue(CAPACITY), history)
 }
 
 /** Throws with the history when it is not linearizable: one is enough. */

@@ -1,5 +1,5 @@
 import { PENDING } from './checker.ts'
-import type { Model, Operation, Pending } from './checker.ts'
+import type { Model, Pending } from './checker.ts'
 
 /*
  * What the shared structures do when one process alone uses them. All answers are numbers, as the log of a recording
@@ -180,7 +180,7 @@ export const tokens: Model<number, LockInput, number> = {
 }
 
 export interface QueueInput {
-  kind: 'push' | 'pop' | 'peek' | 'getSize' | 'room' | 'death'
+  kind: 'push' | 'pop' | 'peek' | 'getSize'
   object: number
   value: number
   process: number
@@ -202,48 +202,4 @@ export function queue (capacity: number): Model<number[], QueueInput, number> {
     key: (items) => items.join(),
     partition: ({ object }) => object
   }
-}
-
-interface FlightState {
-  items: number[]
-  /** Taken by a `pop` that goes on: they still take room. */
-  inFlight: Array<{ item: number, process: number }>
-}
-
-/**
- * The same of a queue whose `pop` has two moments: the item is taken in the first, and gives its room back in the second.
- * If the process dies between them, the item is the first of the queue again. See `withFlights`.
- */
-export function flyingQueue (capacity: number): Model<FlightState, QueueInput, number> {
-  return {
-    initial: { items: [], inFlight: [] },
-    step ({ items, inFlight }, { kind, value, process }, output) {
-      const same = { items, inFlight }
-      const own = inFlight.filter((flight) => flight.process === process)
-      const others = inFlight.filter((flight) => flight.process !== process)
-      switch (kind) {
-        case 'push':
-          if (items.length + inFlight.length >= capacity) return when(NO, output, same)
-          return when(YES, output, { items: [...items, value], inFlight })
-        case 'pop':
-          if (items.length === 0) return when(NONE, output, same)
-          return when(items[0]!, output, { items: items.slice(1), inFlight: [...inFlight, { item: items[0]!, process }] })
-        case 'room': return own.length === 0 ? [] : [{ items, inFlight: others }]
-        case 'death': return when(NONE, output, { items: [...own.map(({ item }) => item), ...items], inFlight: others })
-        case 'peek': return when(items[0] ?? NONE, output, same)
-        case 'getSize': return when(items.length, output, same)
-      }
-    },
-    key: ({ items, inFlight }) => `${items.join()} ${inFlight.map(({ item, process }) => `${item}@${process}`).toSorted().join()}`,
-    partition: ({ object }) => object
-  }
-}
-
-/** The number of a process plus this is that of the one beside it. */
-const BESIDE = 100
-
-/** Adds the second moment of each `pop` that took something, as an operation at the same time of a process beside. */
-export function withFlights (history: Array<Operation<QueueInput, number>>): Array<Operation<QueueInput, number>> {
-  const seconds = history.filter(({ input, output }) => input.kind === 'pop' && output !== NONE)
-  return [...history, ...seconds.map((pop) => ({ ...pop, process: pop.process + BESIDE, input: { ...pop.input, kind: 'room' as const } }))]
 }

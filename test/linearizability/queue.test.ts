@@ -5,7 +5,7 @@ t.test('a queue of numbers that four processes push to and pop from at once is f
   await recordAndJudge(t, 'queue', 1000, 7)
 })
 
-t.test('a queue of larger items, too; each gives its room back when its pop is done', async t => {
+t.test('a queue of strings, bytes and objects, large ones too, is so as well', async t => {
   await recordAndJudge(t, 'queueOfBlocks', 1000, 8)
 })
 

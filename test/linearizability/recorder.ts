@@ -34,7 +34,7 @@ const SHAPE: Shape = { processes: PROCESSES, records: Math.max(MAX_BURSTS * OPER
 export type Aim = 'an operation' | 'a holder'
 
 /** Whether a death is an operation of its own: it frees what the process held. */
-const isTold = (structure: Structure) => ['lock', 'spinlock', 'semaphore', 'rwlock', 'queueOfBlocks'].includes(structure)
+const isTold = (structure: Structure) => ['lock', 'spinlock', 'semaphore', 'rwlock'].includes(structure)
 
 /**
  * Records what worker processes do with shared objects at the same time. They meet before each burst, so that their

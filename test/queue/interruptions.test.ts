@@ -13,8 +13,8 @@ import { queueFaultOf, queueWord } from './inspect.ts'
  * there, and blocks and pages are made.
  */
 
-const OLD = ['old', 'old'.repeat(30), { old: 'old'.repeat(30) }, 1]
-const NEW = ['fresh', 'fresh'.repeat(30), { fresh: 'fresh'.repeat(30) }, 2]
+const OLD = ['old', 'old'.repeat(80), { old: 'old'.repeat(80) }, 1]
+const NEW = ['fresh', 'fresh'.repeat(80), { fresh: 'fresh'.repeat(80) }, 2]
 
 function push (store: Store, value: unknown): boolean {
   const encoded = new Encoded()
@@ -132,7 +132,7 @@ t.test('a push that finds no memory for its record gives back that of its value'
     for (let n = 1; ; n++) allocator.publish(allocator.allocate(PAGE_BYTES), holder(n))
   }, { code: 'FST_SWOOLE_MEMORY_FULL' })
   const { used } = allocator.usage()
-  for (let n = 0; n < 20; n++) t.throws(() => push(other, 'x'.repeat(100)), { code: 'FST_SWOOLE_MEMORY_FULL' })
+  for (let n = 0; n < 20; n++) t.throws(() => push(other, 'x'.repeat(300)), { code: 'FST_SWOOLE_MEMORY_FULL' })
   t.equal(allocator.usage().used, used)
 })
 

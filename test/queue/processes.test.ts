@@ -35,8 +35,8 @@ t.test('a pop that waits in one process wakes by a push in another, and a push t
   const queue = new SharedQueue<unknown>(peers.launcher.memory, 'q', { capacity: 1 })
   for (let round = 0; round < 50; round++) {
     const pop = one!.call('pop', 'q', 60_000)
-    t.equal(await other!.call('push', 'q', { round, text: 'é'.repeat(100) }), true)
-    t.same(await pop, { round, text: 'é'.repeat(100) })
+    t.equal(await other!.call('push', 'q', { round, text: 'é'.repeat(200) }), true)
+    t.same(await pop, { round, text: 'é'.repeat(200) })
     t.equal(await queue.push('first'), true)
     const push = other!.call('push', 'q', 'second', 60_000)
     t.equal(await one!.call('pop', 'q'), 'first')
@@ -148,7 +148,7 @@ t.test('a queue in a memory file is there after a stop of everything, and what w
   const open = () => createLauncherMemory({ bytes: 4 * MEBIBYTE, folder: mkdtempSync(join(folder, 'bells-')), file: join(folder, 'memory'), warn: t.fail })
   const before = open()
   const queue = new SharedQueue<string>(before.memory, 'q', { visibilityTimeout: '1h' })
-  for (const item of ['a', 'b'.repeat(100), 'c']) await queue.push(item)
+  for (const item of ['a', 'b'.repeat(300), 'c']) await queue.push(item)
   await queue.push('delayed', { delay: 1 })
   const taken: string[] = []
   queue.consume((item) => { taken.push(item); return new Promise(() => {}) }, { concurrency: 2 })
@@ -161,7 +161,7 @@ t.test('a queue in a memory file is there after a stop of everything, and what w
   const after = open()
   const again = new SharedQueue<string>(after.memory, 'q', { visibilityTimeout: '1h' })
   t.match(await again.getStats(), { inFlight: 0, pushed: 4, popped: 0, failed: 2 })
-  for (const item of ['a', 'b'.repeat(100), 'c', 'delayed']) t.equal(await again.pop({ timeout: '1m' }), item)
+  for (const item of ['a', 'b'.repeat(300), 'c', 'delayed']) t.equal(await again.pop({ timeout: '1m' }), item)
   t.equal(indexFaultOf(after.memory, 'q'), undefined)
   after.close()
 })

@@ -26,7 +26,7 @@ t.test('items come out in the order in which they went in', async t => {
 
 const values: Array<[string, unknown]> = [
   ['null', null], ['zero', 0], ['minus zero', -0], ['a number', 1.5e300], ['true', true], ['false', false],
-  ['an empty string', ''], ['a string', 'hello'], ['a string of 24 characters', 'a'.repeat(24)], ['one of 56 bytes', 'b'.repeat(56)], ['one of 57 bytes', 'b'.repeat(57)],
+  ['an empty string', ''], ['a string', 'hello'], ['a string of 24 characters', 'a'.repeat(24)], ['one of 184 bytes', 'b'.repeat(184)], ['one of 185 bytes', 'b'.repeat(185)],
   ['text that is not ASCII', 'grüße 日本 🎉'], ['short text that is not ASCII', 'é'], ['half a surrogate pair', 'a\ud800b'], ['a long half of a surrogate pair', 'x'.repeat(500) + '\udfff'],
   ['a long text', 'ä'.repeat(200_000)], ['a zero byte', 'a\0b'],
   ['an object', { a: [1, { b: null }] }], ['a list', []], ['a large object', { rows: Array.from({ length: 500 }, (_, n) => ({ n, text: `row ${n} é` })) }]
@@ -134,7 +134,7 @@ t.test('a queue of 100,000 items takes its memory as it grows, and uses it again
     for (let n = 0; n < 100_000; n++) queue.pop()
     t.equal(await queue.pop(), undefined)
   }
-  t.ok(memory.allocator.usage().used < 14 * MEBIBYTE)
+  t.ok(memory.allocator.usage().used < 27 * MEBIBYTE)
 })
 
 t.test('a worker that comes late finds every item in its place', async t => {
