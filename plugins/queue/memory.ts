@@ -66,7 +66,7 @@ export interface QueueConsumer {
   stop (): Promise<void>
 }
 
-/** Most pushes and pops end at once, and these promises are theirs: none is made (bench/queue). */
+/** Most pushes and pops end at once, and these promises are theirs: none is made (bench/memory). */
 const PUSHED = Promise.resolve(true)
 const FULL = Promise.resolve(false)
 const EMPTY = Promise.resolve(undefined)

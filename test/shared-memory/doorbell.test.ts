@@ -3,7 +3,7 @@ import { openSync, closeSync, constants, writeSync } from 'node:fs'
 import { Worker } from 'node:worker_threads'
 import t from 'tap'
 import { Uint32Atomic } from '../../plugins/atomic/memory.ts'
-import { bellPath } from '../../plugins/shared-memory/doorbell.ts'
+import { Doorbell, bellPath } from '../../plugins/shared-memory/doorbell.ts'
 import { attachThreadMemory, slotWord } from '../../plugins/shared-memory/index.ts'
 import type { SharedMemory } from '../../plugins/shared-memory/index.ts'
 import { Slot } from '../../plugins/shared-memory/layout.ts'
@@ -182,4 +182,23 @@ t.test('threads ring each other', async t => {
   worker.postMessage('end')
   await once(worker, 'exit')
   own.close()
+})
+
+t.test('a ring for which no file descriptor is free is rung when one is, and its ringer does not hear of it', async t => {
+  const world = new World()
+  const [ringer, sleeper] = [world.worker(), world.worker()]
+  const sent = Promise.withResolvers<number>()
+  let free = false
+  const doorbell = new Doorbell(world.region, ringer.slot, () => ({
+    send (slotIndex) {
+      if (!free) {
+        free = true
+        throw Object.assign(new Error('EMFILE: too many open files'), { code: 'EMFILE' })
+      }
+      sent.resolve(slotIndex)
+    },
+    close () {}
+  }))
+  doorbell.ring(sleeper.slot.index)
+  t.equal(await sent.promise, sleeper.slot.index)
 })
