@@ -1,6 +1,6 @@
 import { DeadlockError } from '../errors.ts'
 import type { Region, SharedMemory } from '../shared-memory/index.ts'
-import { circleOf } from './circle.ts'
+import { circlesOf } from './circle.ts'
 import type { Step } from './circle.ts'
 import { heldIn } from './contexts.ts'
 import type { Context } from './contexts.ts'
@@ -13,9 +13,9 @@ import { workerNames } from './workers.ts'
 
 /*
  * Most waits end soon, so nothing is done about one before it has lasted for the deadlock time-out (after PostgreSQL's
- * deadlock_timeout). Then it is published in shared memory, and its worker looks whether it is caught in a circle of
- * waits. Of those in a circle that hold something the youngest is refused, by its own worker. It publishes last, so nearly
- * always it finds the circle at that moment; else at its next look.
+ * deadlock_timeout). Then it is published in shared memory, and its worker looks for circles of waits, once per time-out
+ * for all that wait in it. Of those in a circle that hold something the youngest is refused, by its own worker: at
+ * its first look nearly always, since it publishes last.
  *
  * Only what somebody holds can hold up others, so only waits of those that hold a lock are published. One more kind holds
  * up: a writer in line stops the readers behind it.
@@ -26,43 +26,115 @@ interface WatchedLock {
   readonly definition: LockDefinition
 }
 
+interface WatchedWait {
+  readonly memory: SharedMemory
+  readonly lock: WatchedLock
+  readonly pending: PendingLock
+  readonly context: Context
+  readonly stopsReaders: boolean
+  readonly startedAt: number
+  published: PublishedWait | undefined
+}
+
 /** Looks after a wait, until the function that it returns is called. */
 export function watchForDeadlock (memory: SharedMemory, lock: WatchedLock, pending: PendingLock, context: Context, timeoutMs: number): () => void {
   const stopsReaders = lock.definition.type === 'rwlock' && pending.kind === EXCLUSIVE
   if (context.parent === undefined && !stopsReaders) return () => {}
 
-  const waitFor = { lock: lock.payload, permits: lock.definition.permits, head: pending.ticket << 1 | pending.kind, since: performance.timeOrigin + performance.now() }
-  let published: PublishedWait | undefined
-  const look = () => {
-    const held = heldIn(context.parent, memory.doorbell)
-    const records = held.length > 0 || stopsReaders ? recordsOf(memory) : undefined
-    if (records === undefined) return
-    published ??= new PublishedWait(records, waitFor)
-    published.hold(held)
-    if (stopsReaders && held.length === 0) published.holdNothing()
-    const steps = circleOfOwn(records, published.serial)
-    if (steps !== undefined) pending.fail(() => new DeadlockError(lock.name, describe(memory.region, steps)))
-  }
-  const timer = setInterval(look, timeoutMs)
-  timer.unref()
-  return () => {
-    clearInterval(timer)
-    published?.end()
-  }
+  const watch = watchOf(memory, timeoutMs)
+  const wait: WatchedWait = { memory, lock, pending, context, stopsReaders, startedAt: performance.now(), published: undefined }
+  watch.add(wait)
+  return () => watch.delete(wait)
 }
 
 /** A lock was given back: the waits that have told of it hold it no more. */
 export function forget (handle: HeldLock): void {
-  for (const wait of handle.publishedBy!) wait.forget(handle)
-  handle.publishedBy = undefined
+  const { published } = handle.owner
+  for (const wait of published.get(handle) ?? []) wait.forget(handle)
+  published.delete(handle)
 }
 
-/** The circle that the wait of this serial is in, when it is the youngest there. */
-function circleOfOwn (records: WaitRecords, serial: number): Step[] | undefined {
-  const waits = records.read()
-  const own = waits.find((wait) => wait.tag === records.memory.slot.tag && wait.serial === serial)
-  const circle = own && circleOf(own, waits)
-  return circle?.youngest === own ? circle?.steps : undefined
+/** The waits of one worker at locks with one deadlock time-out. */
+class Watch {
+  #timeoutMs: number
+  /** In the order in which they began. */
+  #waits = new Set<WatchedWait>()
+  #timer: NodeJS.Timeout | undefined
+  #lookedAt = -Infinity
+
+  constructor (timeoutMs: number) {
+    this.#timeoutMs = timeoutMs
+  }
+
+  add (wait: WatchedWait): void {
+    this.#waits.add(wait)
+    if (this.#timer === undefined) this.#wait()
+  }
+
+  delete (wait: WatchedWait): void {
+    wait.published?.end()
+    this.#waits.delete(wait)
+    if (this.#waits.size > 0) return
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+  }
+
+  #wait (): void {
+    this.#timer = setTimeout(() => this.#wake(), Math.max(1, Math.ceil(this.#lookAt() - performance.now())))
+    this.#timer.unref()
+  }
+
+  #lookAt (): number {
+    const [oldest] = this.#waits
+    return Math.max(oldest!.startedAt, this.#lookedAt) + this.#timeoutMs
+  }
+
+  #wake (): void {
+    // The waits that the timer was set for may have ended, and a timer may be early by a part of a millisecond.
+    if (performance.now() >= this.#lookAt()) this.#look()
+    this.#timer = undefined
+    if (this.#waits.size > 0) this.#wait()
+  }
+
+  #look (): void {
+    this.#lookedAt = performance.now()
+    const [{ memory }] = this.#waits as unknown as [WatchedWait]
+    const records = recordsOf(memory)
+    if (records === undefined) return
+    const published = this.#publish(records)
+    if (published.size === 0) return
+    for (const { youngest, steps, waits } of circlesOf(records.read())) {
+      const own = youngest.tag === memory.slot.tag ? published.get(youngest.serial) : undefined
+      if (own === undefined || !waits.every((wait) => records.isSame(wait))) continue
+      own.pending.fail(() => new DeadlockError(own.lock.name, describe(memory.region, steps)))
+    }
+  }
+
+  /** Those that have waited for long enough, by their serials. */
+  #publish (records: WaitRecords): Map<number, WatchedWait> {
+    const published = new Map<number, WatchedWait>()
+    let isFull = false
+    for (const wait of this.#waits) {
+      if (this.#lookedAt - wait.startedAt < this.#timeoutMs) break
+      if (!isFull) isFull = !publish(wait, records)
+      if (wait.published !== undefined) published.set(wait.published.serial, wait)
+    }
+    return published
+  }
+}
+
+/** Tells other workers what a wait holds now. False: there is no room for it. */
+function publish (wait: WatchedWait, records: WaitRecords): boolean {
+  const { lock, pending, startedAt } = wait
+  const held = heldIn(wait.context.parent, wait.memory.doorbell, lock.payload)
+  if (held.length === 0 && !wait.stopsReaders) return true
+  wait.published ??= new PublishedWait(records, {
+    lock: lock.payload,
+    permits: lock.definition.permits,
+    head: pending.ticket << 1 | pending.kind,
+    since: performance.timeOrigin + startedAt
+  })
+  return held.length > 0 ? wait.published.hold(held) : wait.published.holdNothing()
 }
 
 function describe (region: Region, steps: Step[]): string {
@@ -74,6 +146,16 @@ function describe (region: Region, steps: Step[]): string {
       ? `${lockName(step)} is held by ${nameOf(step.to.tag)}, which waits for ${wanted}`
       : `${nameOf(step.to.tag)} is before it in line for ${lockName(step)} and wants to write`
   }).join('; ')
+}
+
+const watches = new WeakMap<object, Map<number, Watch>>()
+
+function watchOf (memory: SharedMemory, timeoutMs: number): Watch {
+  const ofWorker = watches.get(memory.doorbell) ?? new Map<number, Watch>()
+  watches.set(memory.doorbell, ofWorker)
+  const watch = ofWorker.get(timeoutMs) ?? new Watch(timeoutMs)
+  ofWorker.set(timeoutMs, watch)
+  return watch
 }
 
 const recordsOfWorkers = new WeakMap<object, WaitRecords>()

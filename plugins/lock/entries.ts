@@ -40,12 +40,12 @@ export class Entries {
     const entry = this.#place(this.#openPage(slot.index), slot.index)
     // Guarded: a worker that was held up in there may be about to grant something to the last life of this slot.
     guard.enter(this.#guard)
-    Atomics.store(this.#words, entry + Entry.HEAD, 0)
-    Atomics.store(this.#words, entry + Entry.WAITING, 0)
-    Atomics.store(this.#words, entry + Entry.GRANTED, 0)
-    Atomics.store(this.#words, entry + Entry.READERS, 0)
-    Atomics.store(this.#words, entry + Entry.TAG, slot.tag)
-    guard.leave(this.#guard)
+    try {
+      for (const field of [Entry.HEAD, Entry.WAITING, Entry.GRANTED, Entry.READERS]) Atomics.store(this.#words, entry + field, 0)
+      Atomics.store(this.#words, entry + Entry.TAG, slot.tag)
+    } finally {
+      guard.leave(this.#guard)
+    }
     this.#own = entry
     return entry
   }

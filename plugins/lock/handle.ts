@@ -1,5 +1,5 @@
 import { LockNotHeldError } from '../errors.ts'
-import { WAS_LEFT } from './layout.ts'
+import { READ, WAS_LEFT } from './layout.ts'
 import type { Taken, Unit } from './layout.ts'
 import type { PublishedWait } from './wait-records.ts'
 
@@ -21,35 +21,52 @@ interface Owner {
   readonly name: string
   readonly payload: number
   readonly worker: object
-  giveBack (handle: HeldLock): void
+  readonly isClosed: boolean
+  /** The waits that have told other workers that they hold these. */
+  readonly published: Map<HeldLock, Set<PublishedWait>>
+  /** False: it was lost when the application closed. */
+  giveBack (handle: HeldLock): boolean
 }
 
-/** A class without closures, and a list that runs through the handles: an uncontended lock makes this one object. */
+const HELD = 0
+/** There are waits that have told other workers of it. */
+export const PUBLISHED = 1
+export const GIVEN_BACK = 2
+
+/**
+ * A class without closures, which nothing but its holder refers to: an uncontended lock makes this one object, and no old
+ * one points to it, of which V8 would have to take note.
+ */
 export class HeldLock implements LockHandle {
-  readonly abandoned: boolean
   readonly fencingToken: number
   readonly owner: Owner
-  readonly unit: Unit
-  isHeld = true
-  /** The waits that have told other workers that they hold this. */
-  publishedBy: Set<PublishedWait> | undefined = undefined
-  next: HeldLock | undefined = undefined
-  previous: HeldLock | undefined = undefined
+  state: typeof HELD | typeof PUBLISHED | typeof GIVEN_BACK = HELD
+  readonly taken: Taken
 
   constructor (owner: Owner, taken: Taken, fencingToken: number) {
     this.owner = owner
-    this.unit = taken & ~WAS_LEFT
-    this.abandoned = (taken & WAS_LEFT) !== 0
+    this.taken = taken
     this.fencingToken = fencingToken
   }
 
+  get abandoned (): boolean {
+    return (this.taken & WAS_LEFT) !== 0
+  }
+
+  get unit (): Unit {
+    return this.taken & ~WAS_LEFT
+  }
+
+  get isHeld (): boolean {
+    return this.state !== GIVEN_BACK && !this.owner.isClosed
+  }
+
   unlock (): void {
-    if (!this.isHeld) throw new LockNotHeldError(this.owner.name)
-    this.owner.giveBack(this)
+    if (this.state === GIVEN_BACK || !this.owner.giveBack(this)) throw new LockNotHeldError(this.owner.name)
   }
 
   [Symbol.dispose] (): void {
-    if (this.isHeld) this.owner.giveBack(this)
+    if (this.state !== GIVEN_BACK) this.owner.giveBack(this)
   }
 
   async [Symbol.asyncDispose] (): Promise<void> {
@@ -57,24 +74,30 @@ export class HeldLock implements LockHandle {
   }
 }
 
-/** The handles of one lock that one application holds. */
-export class HeldLocks {
-  #last: HeldLock | undefined = undefined
+/** What one application holds of a lock: the permits, and how many times the read side. */
+export class HeldUnits {
+  #permits: number[]
+  #readers = 0
 
-  add (handle: HeldLock): void {
-    if (this.#last !== undefined) this.#last.next = handle
-    handle.previous = this.#last
-    this.#last = handle
+  constructor (permits: number) {
+    this.#permits = Array.from({ length: permits }, () => 0)
   }
 
-  delete (handle: HeldLock): void {
-    if (handle.next !== undefined) handle.next.previous = handle.previous
-    else this.#last = handle.previous
-    if (handle.previous !== undefined) handle.previous.next = handle.next
-    handle.next = handle.previous = undefined
+  add (unit: Unit): void {
+    if (unit === READ) this.#readers++
+    else this.#permits[unit] = 1
   }
 
-  get last (): HeldLock | undefined {
-    return this.#last
+  /** False: it was not held. */
+  delete (unit: Unit): boolean {
+    if (unit === READ) return this.#readers > 0 && this.#readers-- > 0
+    if (this.#permits[unit] === 0) return false
+    this.#permits[unit] = 0
+    return true
+  }
+
+  all (): Unit[] {
+    const permits = [...this.#permits.keys()].filter((unit) => this.#permits[unit] === 1)
+    return permits.concat(new Array<Unit>(this.#readers).fill(READ))
   }
 }

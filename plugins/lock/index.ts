@@ -13,7 +13,8 @@ export type { Lock, LockHandle, LockOptions, LockType, Wait } from './memory.ts'
  * The lock of this name that all workers share; a `mutex` unless `type` says otherwise. It is released when its holder
  * dies, and the next one is told (`handle.abandoned`). Its name: 1 to 1024 bytes. Without options, a name that this
  * application has opened before is the lock that it opened.
- * Throws FST_SWOOLE_LOCK_TYPE, and FST_SWOOLE_SCHEMA_MISMATCH for another type or number of permits than it has.
+ * Throws FST_SWOOLE_LOCK_TYPE, FST_SWOOLE_DURATION_INVALID, FST_SWOOLE_NAME_INVALID; FST_SWOOLE_SCHEMA_MISMATCH for another type
+ * or number of permits than it has; FST_SWOOLE_MEMORY_FULL and, as no name is ever freed, FST_SWOOLE_DIRECTORY_FULL after 16,384.
  * After the original's `SwooleLock`.
  */
 export interface OpenLock {
@@ -47,7 +48,7 @@ const lock: FastifyPluginAsync = async (fastify) => {
       lock = new SharedLock(memory, name, options)
       locks.set(name, lock)
     } else if (options !== undefined) {
-      lock.requireSame(options)
+      lock.reopen(options)
     }
     return lock
   }

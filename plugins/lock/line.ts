@@ -4,14 +4,8 @@ import { Entries } from './entries.ts'
 import { Entry, EXCLUSIVE, Field, NOTHING, isEarlier } from './layout.ts'
 import type { Kind, LockDefinition, Taken, Unit } from './layout.ts'
 import { Permits, STEPPED_BACK } from './permits.ts'
-
-export interface Waiter {
-  readonly kind: Kind
-  /** Given when it enters the line. */
-  ticket: number
-  /** Called once, outside the guard. */
-  granted (taken: Taken): void
-}
+import { Waiters } from './waiters.ts'
+import type { Waiter } from './waiters.ts'
 
 const LAST_TICKET = 2 ** 31 - 1
 /** Grants in one go under the guard: what is inside has to be short. */
@@ -30,12 +24,14 @@ export class Line {
   readonly payload: number
   #memory: SharedMemory
   #words: Int32Array
+  #doubles: Float64Array
   #base: number
+  #token: number
   #hasOneHolder: boolean
   #entries: Entries
   #permits: Permits
   /** The waiters of this worker, by ticket. */
-  #waiters = new Set<Waiter>()
+  #waiters = new Waiters()
   #granted: Array<{ waiter: Waiter, taken: Taken }> = []
   #toRing: number[] = []
   #deaths = 0
@@ -44,7 +40,9 @@ export class Line {
     this.payload = payload
     this.#memory = memory
     this.#words = memory.region.i32
+    this.#doubles = memory.region.f64
     this.#base = payload / 4
+    this.#token = (this.#base + Field.TOKEN) / 2
     this.#hasOneHolder = definition.type === 'mutex' || definition.type === 'spinlock'
     this.#entries = new Entries(memory, payload, definition)
     this.#permits = new Permits(memory, payload, definition, this.#entries)
@@ -69,12 +67,10 @@ export class Line {
 
   /** The number of the acquisition that has just been made. */
   nextToken (): number {
-    const { f64, i64 } = this.#memory.region
-    const index = (this.#base + Field.TOKEN) / 2
-    if (!this.#hasOneHolder) return Number(Atomics.add(i64, index, 1n)) + 1
+    if (!this.#hasOneHolder) return Number(Atomics.add(this.#memory.region.i64, this.#token, 1n)) + 1
     // Plain, since the holder alone writes it, between the two compare-and-swaps that take and give back.
-    const token = f64[index]! + 1
-    f64[index] = token
+    const token = this.#doubles[this.#token]! + 1
+    this.#doubles[this.#token] = token
     // The same number; as a small integer it needs no object of its own in the handle.
     return (token | 0) === token ? token | 0 : token
   }
@@ -103,24 +99,27 @@ export class Line {
       this.#deaths = Atomics.load(this.#words, Header.DEATHS)
       this.#memory.doorbell.onRing(this.#look)
     }
-    this.#enterGuard()
-    waiter.ticket = this.#nextTicket()
-    this.#waiters.add(waiter)
-    this.#show()
-    Atomics.store(this.#words, this.#base + Field.WAITERS, 1)
-    const isUnfinished = this.#serveSome()
-    if (this.#waiters.has(waiter)) Atomics.add(this.#words, this.#base + Field.CONTENDED, 1)
-    this.#leaveGuard()
+    let isUnfinished = false
+    this.#guarded(() => {
+      waiter.ticket = this.#nextTicket()
+      this.#waiters.add(waiter)
+      this.#show()
+      Atomics.store(this.#words, this.#base + Field.WAITERS, 1)
+      isUnfinished = this.#serveSome()
+      if (waiter.isInLine) Atomics.add(this.#words, this.#base + Field.CONTENDED, 1)
+    })
     if (isUnfinished) this.#serve()
   }
 
-  /** Takes a waiter out of the line. False: it was granted before, and has been told so. */
+  /** Takes a waiter out of the line. False: it was granted before, and has been told so; or it was never in. */
   remove (waiter: Waiter): boolean {
-    this.#enterGuard()
-    const wasWaiting = this.#waiters.delete(waiter)
-    if (wasWaiting) this.#show()
-    const isUnfinished = this.#serveSome()
-    this.#leaveGuard()
+    let wasWaiting = false
+    let isUnfinished = false
+    this.#guarded(() => {
+      wasWaiting = this.#waiters.delete(waiter)
+      if (wasWaiting) this.#show()
+      isUnfinished = this.#serveSome()
+    })
     if (isUnfinished) this.#serve()
     return wasWaiting
   }
@@ -131,23 +130,23 @@ export class Line {
   }
 
   stats (): { held: number, waiting: number, acquired: number, contended: number, abandoned: number } {
-    const { f64, i64 } = this.#memory.region
-    const index = (this.#base + Field.TOKEN) / 2
     const counter = (field: number) => Atomics.load(this.#words, this.#base + field) >>> 0
     return {
       held: this.holders().length,
       waiting: this.#entries.waiting(),
-      acquired: this.#hasOneHolder ? f64[index]! : Number(Atomics.load(i64, index)),
+      acquired: this.#hasOneHolder ? this.#doubles[this.#token]! : Number(Atomics.load(this.#memory.region.i64, this.#token)),
       contended: counter(Field.CONTENDED),
       abandoned: counter(Field.ABANDONED)
     }
   }
 
   #takeGuarded (kind: Kind): Taken {
-    this.#enterGuard()
-    const isUnfinished = this.#serveSome()
-    const taken = this.hasWaiters ? NOTHING : this.#assign(kind, 0)
-    this.#leaveGuard()
+    let taken = NOTHING
+    let isUnfinished = false
+    this.#guarded(() => {
+      isUnfinished = this.#serveSome()
+      taken = this.hasWaiters ? NOTHING : this.#assign(kind, 0)
+    })
     if (isUnfinished) this.#serve()
     return taken
   }
@@ -161,25 +160,31 @@ export class Line {
   }
 
   #serve (): void {
-    let isUnfinished: boolean
-    do {
-      this.#enterGuard()
-      isUnfinished = this.#serveSome()
-      this.#leaveGuard()
-    } while (isUnfinished)
+    for (let isUnfinished = true; isUnfinished;) this.#guarded(() => { isUnfinished = this.#serveSome() })
   }
 
-  #enterGuard (): void {
-    this.#memory.guard.enter(this.#base + Field.GUARD)
-    if (this.#waiters.size > 0 && this.#permits.isGranted(this.#entries.own)) this.#goIn(this.#permits.notice())
+  #guarded (act: () => void): void {
+    try {
+      this.#memory.guard.enter(this.#base + Field.GUARD)
+      try {
+        if (this.#waiters.size > 0 && this.#permits.isGranted(this.#entries.own)) this.#goIn(this.#permits.notice())
+        act()
+      } finally {
+        this.#memory.guard.leave(this.#base + Field.GUARD)
+      }
+      this.#tell()
+    } catch (error) {
+      // Nothing else throws in there: the stack is full, and what is left undone is done on an empty one.
+      if (error instanceof RangeError) setImmediate(() => this.#serve())
+      throw error
+    }
   }
 
-  #leaveGuard (): void {
-    this.#memory.guard.leave(this.#base + Field.GUARD)
+  #tell (): void {
     if (this.#waiters.size === 0) this.#memory.doorbell.offRing(this.#look)
+    for (; this.#toRing.length > 0; this.#toRing.pop()) this.#memory.doorbell.ring(this.#toRing.at(-1)!)
     // A waiter that has given up meanwhile gives back at once, and so comes here again.
     for (let next = this.#granted.shift(); next !== undefined; next = this.#granted.shift()) next.waiter.granted(next.taken)
-    for (let slot = this.#toRing.pop(); slot !== undefined; slot = this.#toRing.pop()) this.#memory.doorbell.ring(slot)
   }
 
   /** Gives what is free to those whose turn it is. True: there may be more. */
@@ -197,7 +202,7 @@ export class Line {
     return true
   }
 
-  /** The entry with the earliest ticket. 0: nobody waits, or each that does has yet to notice what it was granted. */
+  /** The entry with the earliest ticket. 0: nobody waits, or behind one only that has yet to notice what it was granted. */
   #firstInLine (): number {
     let first = 0
     let firstHead = 0
@@ -206,8 +211,9 @@ export class Line {
       const entry = this.#entries.at(slot)
       const head = entry === 0 ? 0 : this.#entries.get(entry, Entry.HEAD)
       if (head === 0) continue
-      hasWaiters = true
-      if (this.#permits.isGranted(entry) || (first !== 0 && isEarlier(firstHead, head))) continue
+      const isGranted = this.#permits.isGranted(entry)
+      hasWaiters ||= !isGranted || this.#entries.get(entry, Entry.WAITING) > 1
+      if (isGranted || (first !== 0 && isEarlier(firstHead, head))) continue
       first = entry
       firstHead = head
     }
@@ -221,16 +227,16 @@ export class Line {
 
   /** This worker's first waiter has what was taken. */
   #goIn (taken: Taken): void {
-    const waiter = this.#waiters.values().next().value!
+    const waiter = this.#waiters.first!
     this.#waiters.delete(waiter)
     this.#show()
     this.#granted.push({ waiter, taken })
   }
 
   #show (): void {
-    const first = this.#waiters.values().next().value
+    const { first, size } = this.#waiters
     this.#entries.set(this.#entries.own, Entry.HEAD, first === undefined ? 0 : first.ticket << 1 | first.kind)
-    this.#entries.set(this.#entries.own, Entry.WAITING, this.#waiters.size)
+    this.#entries.set(this.#entries.own, Entry.WAITING, size)
   }
 
   #nextTicket (): number {

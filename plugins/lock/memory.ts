@@ -5,7 +5,7 @@ import type { SharedMemory } from '../shared-memory/index.ts'
 import { begin, beginHere, runIn } from './contexts.ts'
 import type { Context } from './contexts.ts'
 import { forget, watchForDeadlock } from './deadlock.ts'
-import { HeldLock, HeldLocks } from './handle.ts'
+import { GIVEN_BACK, HeldLock, HeldUnits, PUBLISHED } from './handle.ts'
 import type { LockHandle } from './handle.ts'
 import { EXCLUSIVE, NOTHING, SHARED, payloadBytes, writeName } from './layout.ts'
 import type { Kind, LockDefinition, Taken } from './layout.ts'
@@ -14,6 +14,7 @@ import type { Line } from './line.ts'
 import { requireDefinition } from './options.ts'
 import type { LockOptions } from './options.ts'
 import { PendingLock } from './pending.ts'
+import type { PublishedWait } from './wait-records.ts'
 import { nameWorkers } from './workers.ts'
 
 export type { LockHandle } from './handle.ts'
@@ -63,10 +64,13 @@ export class SharedLock implements Lock {
   readonly name: string
   readonly definition: LockDefinition
   readonly payload: number
+  /** For its handles: the waits that have told other workers that they hold one. */
+  readonly published = new Map<HeldLock, Set<PublishedWait>>()
+  isClosed: boolean
   #memory: SharedMemory
   #line: Line
   #deadlockTimeoutMs: number | false
-  #held = new HeldLocks()
+  #held: HeldUnits
   #pending = new Set<PendingLock>()
 
   /** Throws FST_SWOOLE_LOCK_TYPE, FST_SWOOLE_DURATION_INVALID, and what `SharedMemory.open` throws. */
@@ -76,6 +80,8 @@ export class SharedLock implements Lock {
     this.definition = definition
     this.#memory = memory
     this.#deadlockTimeoutMs = deadlockTimeoutMs
+    this.isClosed = memory.isClosed
+    this.#held = new HeldUnits(definition.permits)
     this.payload = memory.open({
       type: 'lock',
       name,
@@ -118,11 +124,14 @@ export class SharedLock implements Lock {
     return this.#line.stats()
   }
 
-  /** Throws FST_SWOOLE_SCHEMA_MISMATCH when these options ask for another lock than this. */
-  requireSame (options: LockOptions): void {
-    if (options.type === undefined && options.permits === undefined) return
-    const [own, asked] = [this.definition, requireDefinition(this.name, options).definition].map((definition) => JSON.stringify(definition))
-    if (own !== asked) throw new SchemaMismatchError(`The lock "${this.name}"`, own, asked)
+  /** For who opens it once more. Throws FST_SWOOLE_SCHEMA_MISMATCH when these options ask for another lock than this, and as the constructor. */
+  reopen (options: LockOptions): void {
+    const { definition, deadlockTimeoutMs } = requireDefinition(this.name, options)
+    if (options.type !== undefined || options.permits !== undefined) {
+      const [own, asked] = [this.definition, definition].map((definition) => JSON.stringify(definition))
+      if (own !== asked) throw new SchemaMismatchError(`The lock "${this.name}"`, own, asked)
+    }
+    if (options.deadlockTimeout !== undefined) this.#deadlockTimeoutMs = deadlockTimeoutMs
   }
 
   /** What is the same for all locks of this worker, and of no other. */
@@ -131,9 +140,13 @@ export class SharedLock implements Lock {
   }
 
   /** For its handles. */
-  giveBack (handle: HeldLock): void {
-    this.#drop(handle)
-    this.#line.giveBack(handle.unit)
+  giveBack (handle: HeldLock): boolean {
+    const { unit } = handle
+    if (!this.#held.delete(unit)) return false
+    if (handle.state === PUBLISHED) forget(handle)
+    handle.state = GIVEN_BACK
+    this.#line.giveBack(unit)
+    return true
   }
 
   #acquire (kind: Kind, context: Context | undefined, options: Wait | undefined): Promise<LockHandle> {
@@ -163,14 +176,14 @@ export class SharedLock implements Lock {
 
   #try (kind: Kind): LockHandle | undefined {
     this.#requireKind(kind)
-    if (this.#memory.isClosed) throw new ClosedError(`The lock "${this.name}"`)
+    if (this.isClosed) throw new ClosedError(`The lock "${this.name}"`)
     const taken = this.#line.take(kind)
     return taken === NOTHING ? undefined : this.#hold(taken)
   }
 
   #take (kind: Kind): Taken {
     this.#requireKind(kind)
-    if (this.#memory.isClosed) throw new ClosedError(`The lock "${this.name}"`)
+    if (this.isClosed) throw new ClosedError(`The lock "${this.name}"`)
     const taken = this.#line.take(kind)
     if (taken !== NOTHING || this.definition.type !== 'spinlock') return taken
     for (let spin = 0; spin < SPINS && !this.#line.hasWaiters; spin++) {
@@ -188,7 +201,7 @@ export class SharedLock implements Lock {
 
   #hold (taken: Taken): HeldLock {
     const handle = new HeldLock(this, taken, this.#line.nextToken())
-    this.#held.add(handle)
+    this.#held.add(handle.unit)
     return handle
   }
 
@@ -219,20 +232,16 @@ export class SharedLock implements Lock {
     })
   }
 
-  #drop (handle: HeldLock): void {
-    handle.isHeld = false
-    this.#held.delete(handle)
-    if (handle.publishedBy !== undefined) forget(handle)
-  }
-
   /** What was held is not finished: its next holder is told. */
   #close (): void {
+    this.isClosed = true
     const pending = [...this.#pending]
     for (const each of pending) each.refuse()
     for (const each of pending) each.abandon(new ClosedError(`The lock "${this.name}"`))
-    for (let handle = this.#held.last; handle !== undefined; handle = this.#held.last) {
-      this.#drop(handle)
-      this.#line.leaveBehind(handle.unit)
+    for (const handle of this.published.keys()) forget(handle)
+    for (const unit of this.#held.all()) {
+      this.#held.delete(unit)
+      this.#line.leaveBehind(unit)
     }
   }
 }

@@ -16,11 +16,14 @@ export interface LockOptions {
   /**
    * How long somebody who holds a lock waits for this one before it is checked whether that can ever end (default 1000 ms;
    * at least 1), and how long until the next check. `false`: never, and what is held of this lock is not known to the checks of
-   * others. Not part of the lock's definition: each worker has its own.
+   * others. Not part of the lock's definition: each application has its own, and when `fastify.lock` names another one
+   * later, that holds for the waits from then on. More than 2^31 - 1 ms counts as that much.
    *
    * What a function starts while it holds a lock counts as part of it. So where a lock is held for long and given back by
    * something else than the code that took it (a timer, an event), or where waits are started inside and not awaited, a wait
-   * may be refused that would have ended: use `false` there.
+   * for another lock may be refused that would have ended: use `false` there. Who waits for the very lock that it holds
+   * is refused when it holds it by `synchronized` or `synchronizedRead`, and is not when by `lock` or `lockRead`: the caller of
+   * an async function that does `await lock.lock()` cannot be told from that function.
    */
   deadlockTimeout?: Duration | false | undefined
 }
@@ -28,6 +31,8 @@ export interface LockOptions {
 const TYPES: readonly unknown[] = ['mutex', 'rwlock', 'spinlock', 'semaphore']
 const MOST_PERMITS = 65535
 const DEADLOCK_TIMEOUT_MS = 1000
+/** A Node timer with more fires at once. */
+export const LONGEST_TIMER_MS = 2 ** 31 - 1
 
 export function requireDefinition (name: string, { type = 'mutex', permits, deadlockTimeout = DEADLOCK_TIMEOUT_MS }: LockOptions): { definition: LockDefinition, deadlockTimeoutMs: number | false } {
   if (!TYPES.includes(type)) throw new LockTypeError(name, `has the type ${shown(type)}, but must be of type "mutex", "rwlock", "spinlock" or "semaphore"`)
@@ -39,7 +44,7 @@ export function requireDefinition (name: string, { type = 'mutex', permits, dead
   }
   return {
     definition: { type, permits: permits ?? 1 },
-    deadlockTimeoutMs: deadlockTimeout !== false && Math.max(1, parseDuration(deadlockTimeout, `deadlockTimeout of the lock "${name}"`))
+    deadlockTimeoutMs: deadlockTimeout !== false && Math.min(Math.max(1, parseDuration(deadlockTimeout, `deadlockTimeout of the lock "${name}"`)), LONGEST_TIMER_MS)
   }
 }
 

@@ -1,8 +1,7 @@
 import type { Kind, Taken } from './layout.ts'
-import type { Line, Waiter } from './line.ts'
-
-/** A Node timer with more fires at once; 24 days are as good as none. */
-const LONGEST_TIMER_MS = 2 ** 31 - 1
+import type { Line } from './line.ts'
+import { LONGEST_TIMER_MS } from './options.ts'
+import type { Waiter } from './waiters.ts'
 
 interface Outcome {
   granted (taken: Taken): void
@@ -15,6 +14,9 @@ interface Outcome {
 export class PendingLock implements Waiter {
   readonly kind: Kind
   ticket = 0
+  isInLine = false
+  before: Waiter | undefined = undefined
+  behind: Waiter | undefined = undefined
   hasEnded = false
   #line: Line
   #outcome: Outcome
@@ -31,12 +33,15 @@ export class PendingLock implements Waiter {
     try {
       this.#line.enter(this)
     } catch (error) {
+      this.refuse()
+      this.#line.remove(this)
       this.#end()
       this.#outcome.failed(error)
     }
   }
 
   endAfter (timeoutMs: number, timedOut: () => Error): void {
+    // That is 24 days, as good as none.
     if (timeoutMs > LONGEST_TIMER_MS) return
     const timer = setTimeout(() => this.fail(timedOut), timeoutMs)
     this.onEnd(() => clearTimeout(timer))

@@ -1,3 +1,4 @@
+import { loadAcquire } from '../shared-memory/index.ts'
 import type { SharedMemory } from '../shared-memory/index.ts'
 import { Entry, EXCLUSIVE, Field, FREE, GRANT, INHERITED, LEFT, NOTHING, READ, WAS_LEFT, isFree, isGrant, isOfDead, tagOf, wasLeft } from './layout.ts'
 import type { Entries } from './entries.ts'
@@ -38,12 +39,14 @@ export class Permits {
   /** Without the guard: only what is plainly free. NOTHING, STEPPED_BACK, or the index of a permit. */
   take (): Taken {
     if (this.#count === 1) {
+      // A look before, or a writer that steps back keeps other readers out for a moment.
+      if (this.#hasReaders && this.#entries.hasReaders()) return NOTHING
       if (Atomics.compareExchange(this.#words, this.#first, FREE, this.#tag) !== FREE) return NOTHING
       return this.#hasReaders ? this.#unlessReaders() : 0
     }
     let index = this.#hint
     for (let n = 0; n < this.#count; n++) {
-      if (Atomics.compareExchange(this.#words, this.#first + index, FREE, this.#tag) === FREE) {
+      if (loadAcquire(this.#words, this.#first + index) === FREE && Atomics.compareExchange(this.#words, this.#first + index, FREE, this.#tag) === FREE) {
         this.#hint = index
         return index
       }
@@ -66,7 +69,7 @@ export class Permits {
   looksFree (kind: Kind): boolean {
     let lastAlive = FREE
     for (let n = 0; n < this.#count; n++) {
-      const permit = Atomics.load(this.#words, this.#first + n)
+      const permit = loadAcquire(this.#words, this.#first + n)
       if (permit === lastAlive && permit !== FREE) continue
       if (isFree(this.#memory.region, permit)) return kind !== EXCLUSIVE || !this.#hasReaders || !this.#entries.hasReaders()
       lastAlive = permit

@@ -1,8 +1,10 @@
-import { REF_BYTES, isAlive } from '../shared-memory/index.ts'
+import { REF_BYTES, isAlive, slotOf } from '../shared-memory/index.ts'
 import type { SharedMemory } from '../shared-memory/index.ts'
 import type { Wait } from './circle.ts'
+import { PUBLISHED } from './handle.ts'
 import type { HeldLock } from './handle.ts'
 import { EXCLUSIVE } from './layout.ts'
+import { SLOTS } from '../shared-memory/layout.ts'
 
 /*
  * Who waits for what while holding what: a table in shared memory with a record for each pair of a wait and a lock that
@@ -17,8 +19,8 @@ import { EXCLUSIVE } from './layout.ts'
  *     UNIT      which permit of it, or READ
  *     SINCE     when it began to wait, milliseconds since 1970, a double
  *
- * A record goes as soon as its wait ends or its lock is given back. So what is seen in two readings, one begun after
- * the other had ended, was so at the moment between them, all of it at once.
+ * A record goes as soon as its wait ends or its lock is given back. So what is read, and is there still after all of it
+ * was read, was so at the moment between, all of it at once.
  */
 const Record = { TAG: 0, SERIAL: 1, LOCK: 2, PERMITS: 3, HEAD: 4, HELD: 5, UNIT: 6, SINCE: 8 } as const
 const RECORD_WORDS = 16
@@ -28,12 +30,19 @@ const WRITING = 2 ** 30
 
 export type WaitFor = Pick<Wait, 'lock' | 'permits' | 'head' | 'since'>
 
+/** A wait and its records, one for each lock that it holds, in the same order. */
+export interface RecordedWait extends Wait {
+  records: number[]
+}
+
 let lastSerial = 0
 
 export class WaitRecords {
   readonly memory: SharedMemory
   #words: Int32Array
   #first: number
+  /** Behind the record that was written last: where the next one may be free. */
+  #next = 0
 
   /** Throws FST_SWOOLE_MEMORY_FULL and FST_SWOOLE_DIRECTORY_FULL. */
   constructor (memory: SharedMemory) {
@@ -46,7 +55,7 @@ export class WaitRecords {
   add (serial: number, { lock, permits, head, since }: WaitFor, held: { lock: number, unit: number } | undefined): number {
     const { region, slot } = this.memory
     for (let n = 0; n < RECORDS; n++) {
-      const record = this.#first + n * RECORD_WORDS
+      const record = this.#first + (this.#next + n) % RECORDS * RECORD_WORDS
       const found = Atomics.load(this.#words, record)
       if (found !== 0 && isAlive(region, found & (WRITING - 1))) continue
       if (Atomics.compareExchange(this.#words, record, found, slot.tag | WRITING) !== found) continue
@@ -59,6 +68,7 @@ export class WaitRecords {
       set(Record.UNIT, held === undefined ? 0 : held.unit)
       region.f64[(record + Record.SINCE) / 2] = since
       Atomics.store(this.#words, record, slot.tag)
+      this.#next = (this.#next + n + 1) % RECORDS
       return record
     }
     return 0
@@ -68,44 +78,52 @@ export class WaitRecords {
     Atomics.store(this.#words, record, 0)
   }
 
-  /** All waits of live workers that were there at one moment. */
-  read (): Wait[] {
-    const before = this.#readOnce()
-    const waits = new Map<string, Wait>()
-    for (const key of this.#readOnce().keys()) {
-      const row = before.get(key)
-      if (row === undefined) continue
-      const wait = waits.get(`${row.tag} ${row.serial}`)
-      if (wait === undefined) waits.set(`${row.tag} ${row.serial}`, row)
-      else wait.held.push(...row.held)
+  /** All waits of live workers. */
+  read (): RecordedWait[] {
+    const waits = new Map<number, RecordedWait>()
+    for (let n = 0; n < RECORDS; n++) {
+      const record = this.#first + n * RECORD_WORDS
+      const read = this.#read(record)
+      if (read === undefined) continue
+      const key = read.serial * SLOTS + slotOf(read.tag)
+      const wait = waits.get(key)
+      if (wait === undefined) {
+        waits.set(key, { ...read, records: [record] })
+      } else {
+        wait.held.push(...read.held)
+        wait.records.push(record)
+      }
     }
     return [...waits.values()]
   }
 
-  /** By what makes a record the same when it is seen again. */
-  #readOnce (): Map<string, Wait> {
+  /** Whether a wait is recorded as it was read. */
+  isSame (wait: RecordedWait): boolean {
+    return wait.records.every((record, n) => {
+      const read = this.#read(record)
+      return read !== undefined && read.tag === wait.tag && read.serial === wait.serial && read.lock === wait.lock && read.head === wait.head &&
+        read.held[0]?.lock === wait.held[n]?.lock && read.held[0]?.unit === wait.held[n]?.unit
+    })
+  }
+
+  /** Undefined: nothing is there, or it is being written. */
+  #read (record: number): Wait | undefined {
     const { region } = this.memory
-    const rows = new Map<string, Wait>()
-    for (let n = 0; n < RECORDS; n++) {
-      const record = this.#first + n * RECORD_WORDS
-      const get = (field: number) => Atomics.load(this.#words, record + field)
-      const tag = get(Record.TAG)
-      if (tag === 0 || (tag & WRITING) !== 0 || !isAlive(region, tag)) continue
-      const [serial, lock, permits, head, held, unit] = [get(Record.SERIAL), get(Record.LOCK), get(Record.PERMITS), get(Record.HEAD), get(Record.HELD), get(Record.UNIT)]
-      const since = region.f64[(record + Record.SINCE) / 2]!
-      if (get(Record.TAG) !== tag) continue
-      rows.set([tag, serial, lock, permits, head, held, unit, since].join(' '), {
-        tag,
-        serial,
-        since,
-        lock: lock * REF_BYTES,
-        permits,
-        head,
-        isExclusive: (head & 1) === EXCLUSIVE,
-        held: held === 0 ? [] : [{ lock: held * REF_BYTES, unit }]
-      })
+    const get = (field: number) => Atomics.load(this.#words, record + field)
+    const tag = get(Record.TAG)
+    if (tag === 0 || (tag & WRITING) !== 0 || !isAlive(region, tag)) return undefined
+    const [lock, held, head] = [get(Record.LOCK), get(Record.HELD), get(Record.HEAD)]
+    const wait = {
+      tag,
+      serial: get(Record.SERIAL),
+      since: region.f64[(record + Record.SINCE) / 2]!,
+      lock: lock * REF_BYTES,
+      permits: get(Record.PERMITS),
+      head,
+      isExclusive: (head & 1) === EXCLUSIVE,
+      held: held === 0 ? [] : [{ lock: held * REF_BYTES, unit: get(Record.UNIT) }]
     }
-    return rows
+    return get(Record.TAG) === tag ? wait : undefined
   }
 }
 
@@ -121,15 +139,21 @@ export class PublishedWait {
     this.#waitFor = waitFor
   }
 
-  /** What the waiter holds now; what it has given back was forgotten already. */
-  hold (handles: HeldLock[]): void {
-    for (const handle of handles) {
-      if (this.#add(handle, { lock: handle.owner.payload, unit: handle.unit })) (handle.publishedBy ??= new Set()).add(this)
-    }
+  /** What the waiter holds now; what it has given back was forgotten already. False: the table is full. */
+  hold (handles: HeldLock[]): boolean {
+    this.forget(undefined)
+    return handles.every((handle) => {
+      if (!this.#add(handle, { lock: handle.owner.payload, unit: handle.unit })) return false
+      const { published } = handle.owner
+      handle.state = PUBLISHED
+      published.set(handle, (published.get(handle) ?? new Set()).add(this))
+      return true
+    })
   }
 
-  holdNothing (): void {
-    this.#add(undefined, undefined)
+  /** False: the table is full. */
+  holdNothing (): boolean {
+    return this.#add(undefined, undefined)
   }
 
   forget (handle: HeldLock | undefined): void {
@@ -141,13 +165,14 @@ export class PublishedWait {
 
   end (): void {
     for (const handle of this.#words.keys()) {
-      handle?.publishedBy?.delete(this)
       this.forget(handle)
+      const waits = handle?.owner.published.get(handle)
+      if (waits?.delete(this) && waits.size === 0) handle!.owner.published.delete(handle!)
     }
   }
 
   #add (handle: HeldLock | undefined, held: { lock: number, unit: number } | undefined): boolean {
-    if (this.#words.has(handle)) return false
+    if (this.#words.has(handle)) return true
     const record = this.#records.add(this.serial, this.#waitFor, held)
     if (record === 0) return false
     this.#words.set(handle, record)

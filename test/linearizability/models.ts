@@ -102,7 +102,7 @@ export const isAbandoned = (answer: number) => answer > 0 && answer % 2 === 1
  *
  * With one permit the fencing token grows in the order of the acquisitions, and `trylock` answers NONE only when it is
  * not free. With more the token is drawn a moment after the permit (see `tokens`), and `trylock` may also refuse
- * because of a waiter that was given a permit and has not noticed yet.
+ * because permits change hands while it looks at one after the other.
  */
 export function lock (permits: number): Model<LockState, LockInput, number> {
   const take = (state: LockState, process: number, output: number | Pending): LockState[] => {

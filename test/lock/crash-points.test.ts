@@ -173,7 +173,7 @@ for (const [type, options] of Object.entries(KINDS)) {
     t.test(`${type}: a worker that ${name} may die at any write: nobody waits for ever, and no permit is lost`, async t => {
       const checks: Array<Promise<string | undefined>> = []
       everyPlace((n) => {
-        const world = new World()
+        const world = new World().trace()
         const actors = [world.worker(), world.worker(), world.worker()].map((memory) => actor(memory, options)) as [Actor, Actor, Actor]
         const scene: Scene = { dying: actors[0], others: [actors[1], actors[2]], permits: options.permits ?? 1, patients: [], held: [] }
         const act = danger(scene)

@@ -1,6 +1,8 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import t from 'tap'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { begin, heldIn } from '../../plugins/lock/contexts.ts'
+import type { Context } from '../../plugins/lock/contexts.ts'
 import { SharedLock } from '../../plugins/lock/memory.ts'
 import type { LockHandle, LockOptions } from '../../plugins/lock/memory.ts'
 import type { SharedMemory } from '../../plugins/shared-memory/index.ts'
@@ -64,12 +66,6 @@ for (const [how, nest] of Object.entries(nestings)) {
     }
   })
 
-  t.test(`${how}: a context that waits for what it holds itself is refused`, async t => {
-    const { locks: [locks] } = workers(t, 1, { a: {} })
-    t.equal(await outcome(nest(locks!['a']!, locks!['a']!, turn)), 'FST_SWOOLE_DEADLOCK')
-    t.match(locks!['a']!.stats(), { held: 0, waiting: 0 })
-  })
-
   t.test(`${how}: a circle of three workers`, async t => {
     const { locks } = workers(t, 3, { a: {}, b: {}, c: {} })
     const names = ['a', 'b', 'c']
@@ -85,6 +81,92 @@ for (const [how, nest] of Object.entries(nestings)) {
     t.same(await outcomes(waits), ['done', 'done'])
   })
 }
+
+t.test('synchronized inside synchronized of the same lock waits for itself, and is refused', async t => {
+  const { locks: [locks] } = workers(t, 1, { a: {} })
+  t.equal(await outcome(nestings['synchronized']!(locks!['a']!, locks!['a']!, turn)), 'FST_SWOOLE_DEADLOCK')
+  t.match(locks!['a']!.stats(), { held: 0, waiting: 0 })
+})
+
+t.test('who calls a function that takes a lock, and calls it again, does not wait for itself', async t => {
+  const { locks: [own] } = workers(t, 1, { a: {}, r: { type: 'rwlock' } })
+  const holdFor = async (take: () => Promise<LockHandle>) => {
+    const handle = await take()
+    await sleep(SEVERAL_LOOKS_MS)
+    handle.unlock()
+  }
+  // With `async` functions the context that is begun inside goes on in the caller.
+  const first = [holdFor(() => own!['a']!.lock()), holdFor(() => own!['r']!.lockRead())]
+  await sleep(5)
+  const second = [holdFor(() => own!['a']!.lock()), holdFor(() => own!['r']!.lock())]
+  t.same(await outcomes([...first, ...second]), ['done', 'done', 'done', 'done'])
+})
+
+t.test('a deadlockTimeout longer than any timer is as good as none', async t => {
+  const { locks: [own] } = workers(t, 1, { a: { deadlockTimeout: '30d' } })
+  const wait = own!['a']!.synchronized(() => own!['a']!.lock({ timeout: SEVERAL_LOOKS_MS }))
+  t.equal(await outcome(wait), 'FST_SWOOLE_LOCK_TIMEOUT')
+})
+
+t.test('a deadlockTimeout that is given later holds for the waits from then on', async t => {
+  const { locks: [own] } = workers(t, 1, { a: {} }, false)
+  const nest = () => outcome(own!['a']!.synchronized(() => own!['a']!.lock({ timeout: SEVERAL_LOOKS_MS })))
+  t.equal(await nest(), 'FST_SWOOLE_LOCK_TIMEOUT')
+  own!['a']!.reopen({ deadlockTimeout: QUICK })
+  t.equal(await nest(), 'FST_SWOOLE_DEADLOCK')
+  own!['a']!.reopen({})
+  t.equal(await nest(), 'FST_SWOOLE_DEADLOCK')
+})
+
+t.test('a look goes over all waits of a worker once, however many there are, and finds the circle among them', async t => {
+  const COUNT = 900
+  const { locks: [own, far] } = workers(t, 2, { hot: {}, s: { type: 'semaphore', permits: COUNT }, a: {}, b: {} }, 50)
+  const hot = own!['hot']!.trylock()!
+  const controller = new AbortController()
+  const many = Array.from({ length: COUNT }, () => outcome(own!['s']!.synchronized(() => own!['hot']!.lock({ signal: controller.signal }))))
+  await turn()
+  const { load } = Atomics
+  let loads = 0
+  Atomics.load = ((words: Int32Array, index: number) => {
+    loads++
+    return load(words, index)
+  }) as typeof load
+  t.teardown(() => { Atomics.load = load })
+  const circle = outcomes([nestings['synchronized']!(own!['a']!, own!['b']!, turn), nestings['synchronized']!(far!['b']!, far!['a']!, turn)])
+  t.same(await circle, ['FST_SWOOLE_DEADLOCK', 'done'])
+  // About 20,000 for one look at all; a look for each wait would be 16 million.
+  t.ok(loads < 1_000_000, `${loads} loads`)
+  controller.abort()
+  await Promise.all(many)
+  hot.unlock()
+  t.match(own!['s']!.stats(), { held: 0, waiting: 0 })
+})
+
+t.test('what waits beyond the room of the table is not looked at, and disturbs nobody', async t => {
+  const COUNT = 1500
+  const { locks: [own] } = workers(t, 1, { hot: {}, s: { type: 'semaphore', permits: COUNT }, a: {} })
+  const hot = own!['hot']!.trylock()!
+  const many = Array.from({ length: COUNT }, () => outcome(own!['s']!.synchronized(() => own!['hot']!.lock().then((handle) => handle.unlock()))))
+  await sleep(2 * QUICK)
+  t.equal(await outcome(own!['a']!.synchronized(() => own!['a']!.lock({ timeout: SEVERAL_LOOKS_MS }))), 'FST_SWOOLE_LOCK_TIMEOUT')
+  hot.unlock()
+  t.same(new Set(await Promise.all(many)), new Set(['done']))
+  t.equal(await outcome(own!['a']!.synchronized(() => own!['a']!.lock())), 'FST_SWOOLE_DEADLOCK', 'there is room again')
+})
+
+t.test('contexts whose locks were given back are let go, in whatever order that was', async t => {
+  const { locks: [own] } = workers(t, 1, { s: { type: 'semaphore', permits: 10 } })
+  const handles: LockHandle[] = []
+  for (let n = 0; n < 1000; n++) {
+    handles.push(await own!['s']!.lock())
+    if (handles.length > 3) handles.shift()!.unlock()
+  }
+  let length = 0
+  for (let context: Context | undefined = begin(); context !== undefined; context = context.parent) length++
+  t.ok(length > 3 && length < 20, `${length} contexts`)
+  t.equal(heldIn(begin(), own!['s']!.worker, 0).length, 3)
+  for (const handle of handles) handle.unlock()
+})
 
 t.test('a reader of an rwlock that wants to write waits for itself, and so do two', async t => {
   const { locks } = workers(t, 2, { a: { type: 'rwlock' } })
@@ -181,11 +263,10 @@ t.test('what was given back between two looks is held no more', async t => {
   const a = await own!['a']!.lock()
   const waiting = own!['b']!.lock()
   await sleep(3 * QUICK)
-  // Its wait for "b" was published together with "a"; without that it is no circle with the one who takes "a" now.
+  // Its wait for "b" was published together with "a". Were that so still, the next one, which holds "b", would wait for it.
   a.unlock()
   const nested = await far!['a']!.lock()
-  const again = far!['a']!.lock({ timeout: 3 * QUICK })
-  t.equal(await outcome(again), 'FST_SWOOLE_DEADLOCK', 'it waits for itself')
+  t.equal(await outcome(far!['a']!.lock({ timeout: 3 * QUICK })), 'FST_SWOOLE_LOCK_TIMEOUT')
   nested.unlock()
   b.unlock()
   ;(await waiting).unlock()

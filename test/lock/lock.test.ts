@@ -1,7 +1,12 @@
 import t from 'tap'
+import { EXCLUSIVE } from '../../plugins/lock/layout.ts'
+import { lineOf } from '../../plugins/lock/line.ts'
 import { SharedLock } from '../../plugins/lock/memory.ts'
 import type { LockOptions } from '../../plugins/lock/memory.ts'
+import type { Waiter } from '../../plugins/lock/waiters.ts'
 import { createLocalMemory } from '../../plugins/shared-memory/index.ts'
+import type { SharedMemory } from '../../plugins/shared-memory/index.ts'
+import { everyPlace, interruptedAt } from '../shared-memory/crashing.ts'
 import { World } from '../shared-memory/world.ts'
 
 const memory = createLocalMemory(4 * 1024 * 1024)
@@ -251,4 +256,73 @@ t.test('a semaphore without permits has one', async t => {
   const lock = fresh({ type: 'semaphore' })
   t.ok(lock.trylock())
   t.equal(lock.trylock(), undefined)
+})
+
+t.test('a permit that is free can be taken while a worker has yet to notice that it was granted another', async t => {
+  const world = new World()
+  const [one, other, third] = [0, 1, 2].map(() => {
+    const worker = world.worker()
+    return { worker, lock: new SharedLock(worker, 'x', { type: 'semaphore', permits: 2 }) }
+  }) as [{ worker: SharedMemory, lock: SharedLock }, { worker: SharedMemory, lock: SharedLock }, { worker: SharedMemory, lock: SharedLock }]
+  const handles = [one.lock.trylock()!, one.lock.trylock()!]
+  const wait = other.lock.lock()
+  for (const handle of handles) handle.unlock()
+  const handle = third.lock.trylock()
+  t.ok(handle)
+  t.equal(third.lock.trylock(), undefined, 'the other one is granted')
+  const behind = third.lock.lock()
+  handle!.unlock()
+  other.worker.doorbell.answer()
+  ;(await wait).unlock()
+  third.worker.doorbell.answer()
+  ;(await behind).unlock()
+  t.match(one.lock.stats(), { held: 0, waiting: 0 })
+})
+
+t.test('a writer that tries while others read keeps no other reader out, at any moment', async t => {
+  let places = 0
+  everyPlace((n) => {
+    const world = new World().trace()
+    const [writing, reading, staying] = [0, 1, 2].map(() => new SharedLock(world.worker(), 'x', { type: 'rwlock' })) as [SharedLock, SharedLock, SharedLock]
+    reading.trylockRead()!.unlock()
+    staying.trylockRead()
+    places++
+    return interruptedAt(n, () => writing.trylock(), () => {
+      // Inside the guard nobody else can be.
+      if (world.region.i32[writing.payload / 4] === 0 && reading.trylockRead() === undefined) t.fail(`access ${n}: a reader is kept out`)
+    })
+  })
+  t.ok(places > 3)
+})
+
+t.test('a full stack inside the guard does not leave it closed, and who was granted something then is told afterwards', async t => {
+  const world = new World()
+  const memory = world.worker()
+  const lock = new SharedLock(memory, 'x')
+  const line = lineOf(memory, lock.payload, lock.definition)
+  const held = new SharedLock(world.worker(), 'x').trylock()!
+  const waiter = (): Waiter => ({ kind: EXCLUSIVE, ticket: 0, isInLine: false, before: undefined, behind: undefined, granted: (taken) => line.putBack(taken) })
+  line.enter(waiter())
+  const deeper = (another = waiter()): void => {
+    try {
+      line.enter(another)
+    } finally {
+      line.remove(another)
+    }
+    deeper()
+  }
+  let overflows = 0
+  for (let padding = 0; padding < 100; padding++) {
+    try {
+      ((..._padding: unknown[]) => deeper())(...new Array(padding * 7))
+    } catch (error) {
+      if (error instanceof RangeError) overflows++
+    }
+    if (world.region.i32[lock.payload / 4] !== 0) t.fail(`${padding}: the guard is closed`)
+  }
+  t.equal(overflows, 100)
+  held.unlock()
+  memory.doorbell.answer()
+  await new Promise((resolve) => setImmediate(resolve))
+  t.match(lock.stats(), { held: 0, waiting: 0 })
 })

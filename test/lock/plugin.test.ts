@@ -41,6 +41,8 @@ t.test('one name is one lock; a later call may leave its options out, but not as
   t.throws(() => fastify.lock('pool', { type: 'semaphore', permits: 4 }), { code: 'FST_SWOOLE_SCHEMA_MISMATCH' })
   t.throws(() => fastify.lock('pool', { type: 'mutex' }), { code: 'FST_SWOOLE_SCHEMA_MISMATCH', message: /The lock "pool"/ })
   t.throws(() => fastify.lock('other', { type: 'sem' as 'mutex' }), { code: 'FST_SWOOLE_LOCK_TYPE' })
+  t.throws(() => fastify.lock('pool', { deadlockTimeout: 'soon' }), { code: 'FST_SWOOLE_DURATION_INVALID' })
+  t.equal(fastify.lock('pool', { deadlockTimeout: false }), lock)
   t.ok(fastify.lock('other').trylock(), 'what was refused has left nothing behind')
   await fastify.close()
 })
