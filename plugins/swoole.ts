@@ -15,6 +15,10 @@ import table from './table/index.ts'
 
 export type { SwooleOptions } from './options/index.ts'
 export type { WorkerInfo } from './runtime.ts'
+export type { Int64Atomic, Uint32Atomic } from './atomic/index.ts'
+export type { Lock, LockHandle } from './lock/index.ts'
+export type { Queue } from './queue/index.ts'
+export type { Column, SharedTable } from './table/index.ts'
 export { bytes, float, int, long, string } from './table/index.ts'
 
 /** `fastify.swoole`: who this worker is, and who the others are. */

@@ -1,5 +1,5 @@
-import { ClosedError, LockTimeoutError, LockTypeError, SchemaMismatchError } from '../errors.ts'
-import { parseDuration } from '../options/index.ts'
+import { ClosedError, LockTimeoutError, LockTypeError, OptionsInvalidError, SchemaMismatchError } from '../errors.ts'
+import { parseDuration, requireNames } from '../options/index.ts'
 import type { Duration } from '../options/index.ts'
 import type { SharedMemory } from '../shared-memory/index.ts'
 import { begin, beginHere, runIn } from './contexts.ts'
@@ -151,6 +151,7 @@ export class SharedLock implements Lock {
 
   #acquire (kind: Kind, context: Context | undefined, options: Wait | undefined): Promise<LockHandle> {
     try {
+      if (options !== undefined) requireNames(`The options of a wait for the lock "${this.name}"`, options, ['timeout', 'signal'])
       const timeoutMs = options?.timeout === undefined ? undefined : parseDuration(options.timeout, `The time-out of a wait for the lock "${this.name}"`)
       options?.signal?.throwIfAborted()
       const taken = this.#take(kind)
@@ -165,6 +166,7 @@ export class SharedLock implements Lock {
   }
 
   async #synchronized<T> (kind: Kind, fn: (handle: LockHandle) => T | Promise<T>, options: Wait | undefined): Promise<T> {
+    if (typeof fn !== 'function') throw new OptionsInvalidError(`What the lock "${this.name}" is to be held for is of type ${typeof fn}, but must be a function`)
     const context = this.#deadlockTimeoutMs === false ? undefined : begin()
     const handle = await this.#acquire(kind, context, options)
     try {

@@ -1,5 +1,5 @@
 import { LockTypeError } from '../errors.ts'
-import { parseDuration } from '../options/index.ts'
+import { parseDuration, requireNames } from '../options/index.ts'
 import type { Duration } from '../options/index.ts'
 import type { LockDefinition, LockType } from './layout.ts'
 
@@ -34,7 +34,9 @@ const DEADLOCK_TIMEOUT_MS = 1000
 /** A Node timer with more fires at once. */
 export const LONGEST_TIMER_MS = 2 ** 31 - 1
 
-export function requireDefinition (name: string, { type = 'mutex', permits, deadlockTimeout = DEADLOCK_TIMEOUT_MS }: LockOptions): { definition: LockDefinition, deadlockTimeoutMs: number | false } {
+export function requireDefinition (name: string, options: LockOptions): { definition: LockDefinition, deadlockTimeoutMs: number | false } {
+  requireNames(`The options of the lock "${String(name)}"`, options, ['type', 'permits', 'deadlockTimeout'])
+  const { type = 'mutex', permits, deadlockTimeout = DEADLOCK_TIMEOUT_MS } = options
   if (!TYPES.includes(type)) throw new LockTypeError(name, `has the type ${shown(type)}, but must be of type "mutex", "rwlock", "spinlock" or "semaphore"`)
   if (permits !== undefined && type !== 'semaphore') {
     throw new LockTypeError(name, `is of type ${type} and has permits: ${shown(permits)}, but only a semaphore has permits`)
@@ -44,7 +46,7 @@ export function requireDefinition (name: string, { type = 'mutex', permits, dead
   }
   return {
     definition: { type, permits: permits ?? 1 },
-    deadlockTimeoutMs: deadlockTimeout !== false && Math.min(Math.max(1, parseDuration(deadlockTimeout, `deadlockTimeout of the lock "${name}"`)), LONGEST_TIMER_MS)
+    deadlockTimeoutMs: deadlockTimeout !== false && Math.min(Math.max(1, parseDuration(deadlockTimeout, `deadlockTimeout of the lock "${String(name)}"`)), LONGEST_TIMER_MS)
   }
 }
 

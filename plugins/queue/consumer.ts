@@ -52,6 +52,8 @@ interface Running {
   taken: Delivery
   info: Info
   timer?: NodeJS.Timeout
+  /** It was in flight for too long. */
+  isTakenBack?: boolean
 }
 
 /** Takes items and calls a handler with them, until it is stopped or the memory closes. */
@@ -132,8 +134,11 @@ export class Consumer {
       failure = { error }
     }
     clearTimeout(running.timer)
-    this.#running.delete(running)
-    // Neither counts for an item that was taken back, or put back by the close.
+    if (!this.#running.delete(running)) {
+      // It was taken back, or put back by the close, and how its handler ends counts nothing.
+      if (failure !== undefined && running.isTakenBack) this.#onError(failure.error, taken.value, taken.attempt, false)
+      return
+    }
     if (failure === undefined) this.#store.acknowledge(taken)
     else this.#fail(taken, failure.error)
     this.#onVacancy()
@@ -152,12 +157,22 @@ export class Consumer {
       const { visibilityMs, maxAttempts } = this.#store.definition
       const error = new DOMException(timedOut(visibilityMs), 'TimeoutError')
       Info.abort(running.info, error)
+      running.isTakenBack = true
+      this.#running.delete(running)
       this.#onError(error, taken.value, taken.attempt, taken.attempt >= maxAttempts)
+      this.#onVacancy()
     }, ms).unref()
   }
 
   #vacancy (): Promise<void> {
     return new Promise((resolve) => { this.#onVacancy = resolve })
+  }
+
+  /** Puts back what handlers still have, without counting the attempt, and tells them. How many there were. */
+  abandon (): number {
+    const abandoned = this.#running.size
+    this.#close()
+    return abandoned
   }
 
   #close = (): void => {
@@ -173,11 +188,11 @@ export class Consumer {
   }
 }
 
-function messageOf (error: unknown): string {
-  if (error instanceof Error) return error.message
+/** What a handler throws may be anything, also what throws when it is looked at. */
+export function messageOf (error: unknown): string {
   try {
-    return String(error)
+    return String(error instanceof Error ? error.message : error)
   } catch {
-    return `a ${typeof error}`
+    return `of type ${typeof error}, and cannot be shown`
   }
 }

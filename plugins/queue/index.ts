@@ -4,6 +4,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { SchemaMismatchError } from '../errors.ts'
 import { memoryFor } from '../shared-memory/index.ts'
 import { definitionOf } from './definition.ts'
+import { messageOf } from './consumer.ts'
 import { SharedQueue } from './memory.ts'
 import type { QueueOptions } from './memory.ts'
 
@@ -13,7 +14,7 @@ declare module 'fastify' {
   interface FastifyInstance {
     /**
      * The queue of this name that all workers share. Its name: 1 to 1024 bytes. Without options it is the one that exists,
-     * or one with the defaults. Closing the application waits for the handlers of its consumers that run.
+     * or one with the defaults. Closing the application waits up to 8 seconds for the handlers of its consumers that run.
      * Throws FST_SWOOLE_OPTIONS_INVALID, _NAME_INVALID, _SCHEMA_MISMATCH (it exists with other options), _MEMORY_FULL.
      * After the original's `SwooleQueue`.
      */
@@ -21,14 +22,24 @@ declare module 'fastify' {
   }
 }
 
+/** How long a close waits for handlers: the launcher gives all close hooks of a worker ten seconds. */
+const GRACE_MS = 8000
+
 const queue: FastifyPluginAsync = async (fastify) => {
   const memory = memoryFor(fastify.server)
   const queues = new Map<string, SharedQueue>()
 
   const open = (name: string, options?: QueueOptions): SharedQueue => {
     const onError = (err: unknown, _item: unknown, attempt: number, isDead: boolean) => {
-      if (isDead) fastify.log.error({ err, queue: name, attempt }, 'an item of a queue failed for the last time and is a dead letter')
-      else fastify.log.warn({ err, queue: name, attempt }, 'an item of a queue failed')
+      const log = (failure: object) => isDead
+        ? fastify.log.error({ ...failure, queue: name, attempt }, 'an item of a queue failed for the last time and is a dead letter')
+        : fastify.log.warn({ ...failure, queue: name, attempt }, 'an item of a queue failed')
+      try {
+        log({ err })
+      } catch {
+        // A frozen error, say, which the logger cannot take apart.
+        log({ error: messageOf(err) })
+      }
     }
     const opened = new SharedQueue(memory, name, options, onError)
     queues.set(name, opened)
@@ -42,7 +53,10 @@ const queue: FastifyPluginAsync = async (fastify) => {
   })
   // Handlers may use what other plugins close in onClose, and their items are acknowledged in the memory that closes there.
   fastify.addHook('preClose', async () => {
-    await Promise.all([...queues.values()].map((queue) => queue.stopConsumers()))
+    await Promise.all([...queues.values()].map(async (queue) => {
+      const abandoned = await queue.stopConsumers(GRACE_MS)
+      if (abandoned > 0) fastify.log.warn({ queue: queue.name, items: abandoned }, 'handlers of a queue did not end before the close: their items are ready again')
+    }))
   })
   fastify.addHook('onClose', async () => memory.close())
 }

@@ -1,5 +1,6 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { ClosedError, OptionsInvalidError, ValueTooLongError } from '../errors.ts'
-import { parseDuration } from '../options/index.ts'
+import { parseDuration, requireNames } from '../options/index.ts'
 import type { Duration } from '../options/index.ts'
 import type { SharedMemory } from '../shared-memory/index.ts'
 import { Consumer } from './consumer.ts'
@@ -112,7 +113,10 @@ export class SharedQueue<T = unknown> {
   push (item: T, options?: PushOptions): Promise<boolean> {
     try {
       this.#requireOpen()
-      if (options !== undefined) return this.#pushWith(this.#encode(item, new Encoded()), options)
+      if (options !== undefined) {
+        requireNames(`The options of a push to the queue "${this.name}"`, options, ['delay', 'timeout', 'signal'])
+        return this.#pushWith(this.#encode(item, new Encoded()), options)
+      }
       return this.#store.push(this.#encode(item, this.#value), 0) ? PUSHED : FULL
     } catch (error) {
       return Promise.reject(error)
@@ -129,7 +133,10 @@ export class SharedQueue<T = unknown> {
   pop (options?: PopOptions): Promise<T | undefined> {
     try {
       this.#requireOpen()
-      if (options !== undefined) return this.#popWith(options)
+      if (options !== undefined) {
+        requireNames(`The options of a pop from the queue "${this.name}"`, options, ['timeout', 'signal'])
+        return this.#popWith(options)
+      }
       const value = this.#store.pop()
       return value === undefined ? EMPTY : Promise.resolve(value as T)
     } catch (error) {
@@ -149,9 +156,11 @@ export class SharedQueue<T = unknown> {
    * after `maxAttempts`. The items of a worker that dies come back at once. So an item may be handled more than once.
    * Throws FST_SWOOLE_OPTIONS_INVALID, FST_SWOOLE_CLOSED.
    */
-  consume (handler: Handler<T>, { concurrency = 1 }: ConsumeOptions = {}): QueueConsumer {
+  consume (handler: Handler<T>, options?: ConsumeOptions): QueueConsumer {
     this.#requireOpen()
-    if (typeof handler !== 'function') throw new OptionsInvalidError(`The handler of queue "${this.name}" is a ${typeof handler}, but must be a function`)
+    requireNames(`The options of a consumer of the queue "${this.name}"`, options, ['concurrency'])
+    const { concurrency = 1 } = options ?? {}
+    if (typeof handler !== 'function') throw new OptionsInvalidError(`The handler of queue "${this.name}" is of type ${typeof handler}, but must be a function`)
     if (!Number.isInteger(concurrency) || concurrency < 1 || concurrency > MOST_CONCURRENT) {
       throw new OptionsInvalidError(`The concurrency of a consumer of queue "${this.name}" is ${String(concurrency)}, but must be an integer from 1 to ${MOST_CONCURRENT}`)
     }
@@ -161,10 +170,18 @@ export class SharedQueue<T = unknown> {
     return { stop }
   }
 
-  /** Stops all consumers of this application, and settles when their handlers have ended. */
-  async stopConsumers (): Promise<void> {
-    await Promise.all([...this.#consumers].map((consumer) => consumer.stop()))
+  /**
+   * Stops all consumers of this application, and settles when their handlers have ended, or after `graceMs`. Items of those
+   * that have not are ready again, and the attempt does not count; how many there were.
+   */
+  async stopConsumers (graceMs: number): Promise<number> {
+    const grace = new AbortController()
+    const stopped = Promise.all([...this.#consumers].map((consumer) => consumer.stop())).finally(() => grace.abort())
+    await Promise.race([stopped, sleep(graceMs, undefined, { signal: grace.signal }).catch(() => {})])
+    let abandoned = 0
+    for (const consumer of this.#consumers) abandoned += consumer.abandon()
     this.#consumers.clear()
+    return abandoned
   }
 
   /** Items that failed for the last time, the oldest first. They count towards the capacity until they are retried or cleared. */

@@ -17,7 +17,7 @@ export class ColumnType<T> implements Column<T> {
   /** Of the value, for `string` and `bytes`. */
   readonly maxBytes: number
 
-  constructor (kind: Kind, maxBytes = 0) {
+  constructor (kind: Kind, maxBytes: number) {
     this.kind = kind
     this.maxBytes = maxBytes
   }
@@ -28,13 +28,13 @@ export class ColumnType<T> implements Column<T> {
 }
 
 /** A signed 32-bit integer, 0 in a new row. */
-export const int = (): Column<number> => new ColumnType('int')
+export const int = (): Column<number> => new ColumnType('int', 0)
 
 /** A signed 64-bit integer as bigint, 0n in a new row. */
-export const long = (): Column<bigint> => new ColumnType('long')
+export const long = (): Column<bigint> => new ColumnType('long', 0)
 
 /** A 64-bit IEEE 754 number, 0 in a new row. */
-export const float = (): Column<number> => new ColumnType('float')
+export const float = (): Column<number> => new ColumnType('float', 0)
 
 /**
  * A well-formed string of up to `maxBytes` bytes in UTF-8 (1 to 1 048 576), '' in a new row. A longer one is

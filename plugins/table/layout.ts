@@ -1,4 +1,5 @@
 import { TableDefinitionError } from '../errors.ts'
+import { requireNames } from '../options/index.ts'
 import { ColumnType, MAX_COLUMN_BYTES } from './columns.ts'
 import type { Columns, Kind } from './columns.ts'
 import { MAX_KEY_BYTES } from './keys.ts'
@@ -96,6 +97,7 @@ export interface TableLayout {
 }
 
 export function layoutOf (name: string, definition: TableDefinition): TableLayout {
+  requireNames(`The definition of table ${JSON.stringify(name)}`, definition, ['rows', 'columns', 'maxKeyBytes'])
   const { rows, columns, maxKeyBytes = DEFAULT_KEY_BYTES } = definition ?? {}
   requireInteger(name, 'rows', rows, MAX_ROWS)
   requireInteger(name, 'maxKeyBytes', maxKeyBytes, MAX_KEY_BYTES)
@@ -156,5 +158,7 @@ function requireType (name: string, column: string, type: unknown): ColumnType<u
 }
 
 function shown (value: unknown): string {
-  return (typeof value === 'string' ? JSON.stringify(value) : typeof value === 'object' ? 'an object of another kind' : String(value)).slice(0, 80)
+  if (typeof value === 'function') return `the function ${value.name}, not called`
+  if (typeof value === 'object' && value !== null) return 'an object of another kind'
+  return (typeof value === 'string' ? JSON.stringify(value) : String(value)).slice(0, 80)
 }

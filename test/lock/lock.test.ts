@@ -326,3 +326,19 @@ t.test('a full stack inside the guard does not leave it closed, and who was gran
   await new Promise((resolve) => setImmediate(resolve))
   t.match(lock.stats(), { held: 0, waiting: 0 })
 })
+
+t.test('wrong options are refused before anything is taken or waited for', async t => {
+  for (const options of [null, 'rwlock', 5, { foo: 1 }, { type: 'semaphore', permit: 5 }]) {
+    t.throws(() => fresh(options as LockOptions), { code: 'FST_SWOOLE_OPTIONS_INVALID' })
+  }
+  const lock = fresh()
+  const handle = await lock.lock()
+  for (const wait of [null, 5, '5s', { foo: 1 }, { signal: null }, { signal: { aborted: false, throwIfAborted () {} } }]) {
+    await t.rejects(lock.lock(wait as object), { code: 'FST_SWOOLE_OPTIONS_INVALID' })
+    await t.rejects(lock.synchronized(() => {}, wait as object), { code: 'FST_SWOOLE_OPTIONS_INVALID' })
+  }
+  await t.rejects(lock.synchronized(undefined as never), { code: 'FST_SWOOLE_OPTIONS_INVALID' })
+  handle.unlock()
+  t.match(lock.stats(), { held: 0, waiting: 0 })
+  lock.trylock()!.unlock()
+})

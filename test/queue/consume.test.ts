@@ -117,7 +117,7 @@ t.test('after the last attempt an item is a dead letter, with the error and the 
     { item: 'text', error: 'no error', attempts: 2 },
     { item: 'nothing', error: 'undefined', attempts: 2 },
     { item: 'long', error: 'x'.repeat(2048), attempts: 2 },
-    { item: 'odd', error: 'a object', attempts: 2 },
+    { item: 'odd', error: 'of type object, and cannot be shown', attempts: 2 },
     { item: 'empty', error: '', attempts: 2 }
   ])
   t.equal(heard.filter(Boolean).length, 6)
@@ -190,14 +190,17 @@ t.test('an item in flight for too long goes to another handler; the first one is
     })
   })
   await queue.push('item')
+  await until(async () => (await queue.getStats()).inFlight === 1)
+  const stopped = slow.stop()
   await until(() => reasons.length === 1)
+  await stopped
   t.match(await queue.getStats(), { size: 1, inFlight: 0, failed: 1 })
   const attempts: number[] = []
   const quick = queue.consume((_item, { attempt }) => { attempts.push(attempt) })
   await until(() => attempts.length === 1)
   await quick.stop()
   endLate()
-  await slow.stop()
+  await turn()
   t.same(attempts, [2])
   t.same(reasons, ['TimeoutError'])
   t.same(heard, [['TimeoutError', 'item', 1, false]])
@@ -296,4 +299,54 @@ t.test('the items of a worker that died come back to the front, in their order; 
   t.match((await other.deadLetters())[0]!.error, /worker in slot \d+ died/)
   t.match(await other.getStats(), { size: 1, inFlight: 1, dead: 3 })
   waiting.stop()
+})
+
+t.test('a handler that hangs loses its item after the visibility time-out, and the consumer goes on', async t => {
+  const queue = queueOf<string>({ visibilityTimeout: 20, maxAttempts: 1 })
+  const handled: string[] = []
+  const consumer = queue.consume(async (item) => {
+    handled.push(item)
+    if (item === 'hangs') await new Promise(() => {})
+  })
+  await queue.push('hangs')
+  await queue.push('next')
+  await until(() => handled.includes('next'))
+  await until(async () => (await queue.getStats()).dead === 1)
+  await consumer.stop()
+  t.same(handled, ['hangs', 'next'])
+})
+
+t.test('whatever a handler throws is a failure of its item and of nothing else', async t => {
+  const thrown: unknown[] = [
+    undefined, null, 5n, Symbol('x'), Object.create(null), Object.freeze(new Error('frozen')), Object.assign(new Error(), { message: undefined }),
+    Object.defineProperty(new Error(), 'message', { get () { throw new Error('no message') } }),
+    new Proxy({}, { getPrototypeOf () { throw new Error('a trap') }, get () { throw new Error('a trap') } })
+  ]
+  const queue = queueOf<number>({ maxAttempts: 1 })
+  const consumer = queue.consume((n) => { throw thrown[n] })
+  for (const n of thrown.keys()) await queue.push(n)
+  await until(async () => (await queue.getStats()).dead === thrown.length)
+  await consumer.stop()
+  t.ok((await queue.deadLetters()).every(({ error }) => typeof error === 'string'))
+})
+
+t.test('options of methods are checked like those of the queue', async t => {
+  const queue = queueOf<number>()
+  for (const options of [null, 5, 'x', { foo: 1 }, { signal: null }, { signal: {} }]) {
+    await t.rejects(queue.push(1, options as object), { code: 'FST_SWOOLE_OPTIONS_INVALID' })
+    await t.rejects(queue.pop(options as object), { code: 'FST_SWOOLE_OPTIONS_INVALID' })
+  }
+  for (const options of [null, 5, { foo: 1 }]) t.throws(() => queue.consume(() => {}, options as object), { code: 'FST_SWOOLE_OPTIONS_INVALID' })
+  t.equal(await queue.getSize(), 0)
+})
+
+t.test('items whose handlers outlast the grace of a close are ready again, as if they had not been tried', async t => {
+  const queue = queueOf<string>({ maxAttempts: 1 })
+  const reasons: unknown[] = []
+  queue.consume((_item, { signal }) => new Promise(() => signal.addEventListener('abort', () => reasons.push(signal.reason.code))))
+  await queue.push('long')
+  await until(async () => (await queue.getStats()).inFlight === 1)
+  t.equal(await queue.stopConsumers(1), 1)
+  t.same(reasons, ['FST_SWOOLE_CLOSED'])
+  t.match(await queue.getStats(), { size: 1, inFlight: 0, dead: 0, failed: 0 })
 })

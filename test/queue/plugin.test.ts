@@ -81,3 +81,15 @@ t.test('two applications in one worker share a queue, and one closes without the
   t.equal(await staying, 2)
   await other.close()
 })
+
+t.test('a frozen error, which the logger cannot take apart, is logged by its message', async t => {
+  const lines: string[] = []
+  const fastify = Fastify({ logger: logged(lines) })
+  await fastify.register(queuePlugin)
+  const queue = fastify.queue<number>('jobs', { maxAttempts: 1 })
+  queue.consume(() => { throw Object.freeze(new Error('frozen')) })
+  await queue.push(1)
+  while ((await queue.getStats()).dead === 0) await turn()
+  await fastify.close()
+  t.match(lines.join(), /frozen/)
+})

@@ -234,6 +234,8 @@ t.test('a definition that cannot be is refused', async t => {
   for (const [definition, message] of refused) {
     t.throws(() => new SharedTable(memory, 'test', definition as never), { code: 'FST_SWOOLE_TABLE_DEFINITION', message })
   }
+  t.throws(() => new SharedTable(memory, 'test', { rows: 1, columns: { n: int() }, key: 1 } as never), { code: 'FST_SWOOLE_OPTIONS_INVALID', message: /"key", which is none/ })
+  t.throws(() => new SharedTable(memory, 'test', { rows: 1, columns: { n: int } } as never), { message: /the function int, not called/ })
   t.throws(() => new SharedTable(memory, 'test', { rows: 2 ** 20, columns: { n: int() } }), { code: 'FST_SWOOLE_MEMORY_FULL' })
   t.throws(() => new SharedTable(memory, '', { rows: 1, columns: { n: int() } }), { code: 'FST_SWOOLE_NAME_INVALID' })
 })
