@@ -3,7 +3,7 @@ import { killAndJudge, recordAndJudge } from '../linearizability/judged.ts'
 import type { Structure } from '../linearizability/plans.ts'
 
 const HISTORIES = 10_000
-const KILLS = 100
+const KILLS = 20
 const SEED = Number(process.env['SOAK_SEED'] ?? 1)
 
 const sound: Structure[] = ['atomic', 'table', 'lock', 'spinlock', 'semaphore', 'rwlock', 'queue', 'queueOfBlocks']
