@@ -87,7 +87,10 @@ export class Ledger {
     if (block !== 0) this.#memory.allocator.free(block)
   }
 
-  /** The same; the block with its value, if it has one, is in this worker's hands then, else 0. */
+  /**
+   * The same. The block with its value is in this worker's hands then; 0: it has none, or a late recoverer of a dead worker has
+   * it for a moment, and it stays with the record until the next repair. What the record and the block hold is untouched inside the guard.
+   */
   popFront (n: number, counter: number): Ref {
     const at = this.#at(n)
     this.#commit(at, State.FREE)

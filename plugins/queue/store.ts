@@ -95,12 +95,14 @@ export class Store {
         continue
       }
       // One step, so that the item is in the queue or popped, and never on its way.
-      let copy = bytes <= INLINE_BYTES ? read(this.#memory.region, kind, (at + RecordWord.INLINE) * 4, bytes) : undefined
+      const start = bytes <= INLINE_BYTES ? (at + RecordWord.INLINE) * 4 : this.#i32[at + RecordWord.DATA]! * REF_BYTES
       const attempt = this.#ledger.attempts(n) + 1
       const block = this.#ledger.popFront(n, QueueWord.POPPED)
+      // A block that is not in hand now will be freed by somebody's repair, which cannot be while this is inside.
+      let copy = block === 0 ? read(this.#memory.region, kind, start, bytes) : undefined
       this.#leave()
       if (block !== 0) {
-        copy = read(this.#memory.region, kind, block * REF_BYTES, bytes)
+        copy = read(this.#memory.region, kind, start, bytes)
         this.#memory.allocator.free(block)
       }
       try {

@@ -1,6 +1,7 @@
 import t from 'tap'
 import { definitionOf } from '../../plugins/queue/definition.ts'
 import { PAGE_BYTES, QueueWord } from '../../plugins/queue/layout.ts'
+import { SharedQueue } from '../../plugins/queue/memory.ts'
 import { Store } from '../../plugins/queue/store.ts'
 import { collectDead, removeDead } from '../../plugins/queue/upkeep.ts'
 import { Encoded } from '../../plugins/queue/values.ts'
@@ -148,4 +149,23 @@ t.test('a dead letter whose error finds no memory says so', async t => {
   }, { code: 'FST_SWOOLE_MEMORY_FULL' })
   t.equal(other.fail(taken, 'this is why', 0), true)
   t.same(collectDead(other), [{ item: 1, error: 'its error had no room in the shared memory', attempts: 1 }])
+})
+
+t.test('a large item is popped whole while a late recoverer of a dead worker has its block in hand', async t => {
+  const world = new World()
+  const [own, other] = [world.worker(), world.worker()]
+  const queue = new SharedQueue<unknown>(own, 'q')
+  const items = ['x'.repeat(500), { text: 'y'.repeat(500) }, Buffer.alloc(500, 7)]
+  for (const item of items) await queue.push(item)
+  // What `retract` answers at that moment; the recoverer gives the block back behind it.
+  own.allocator.retract = () => false
+  for (const item of items) t.same(await queue.pop(), item)
+  t.equal(await queue.pop(), undefined)
+  delete (own.allocator as { retract?: unknown }).retract
+  // A repair frees what stayed behind.
+  const guard = world.worker()
+  guard.guard.enter(own.open({ type: 'queue', name: 'q', definition: queue.definition, bytes: 0 }) / 4)
+  other.recover(guard.slot)
+  t.equal(await new SharedQueue(other, 'q').pop(), undefined)
+  t.equal(queueFaultOf(other, 'q'), undefined)
 })
