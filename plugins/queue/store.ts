@@ -81,12 +81,8 @@ export class Store {
   /** The next item, which is gone from the queue; undefined when none is ready. */
   pop (): unknown {
     for (;;) {
-      this.#enterUpToDate()
-      const n = this.#index.front()
-      if (n === 0) {
-        this.#leave()
-        return undefined
-      }
+      const n = this.#enterAtFront()
+      if (n === 0) return undefined
       const at = this.#index.records.at(n)
       const kind = this.#i32[at + RecordWord.KIND]!
       const bytes = this.#i32[at + RecordWord.BYTES]!
@@ -116,12 +112,8 @@ export class Store {
   /** The next item, in flight in this worker; undefined when none is ready. */
   take (): Delivery | undefined {
     for (;;) {
-      this.#enterUpToDate()
-      const n = this.#index.front()
-      if (n === 0) {
-        this.#leave()
-        return undefined
-      }
+      const n = this.#enterAtFront()
+      if (n === 0) return undefined
       const { visibilityMs } = this.definition
       const taken = this.#deliver(n, visibilityMs === 0 ? 0 : Date.now() + visibilityMs)
       if (taken !== undefined) return taken
@@ -131,12 +123,8 @@ export class Store {
   /** The value of the next item, which stays where it is; undefined when none is ready. */
   peek (): unknown {
     for (;;) {
-      this.#enterUpToDate()
-      const n = this.#index.front()
-      if (n === 0) {
-        this.#leave()
-        return undefined
-      }
+      const n = this.#enterAtFront()
+      if (n === 0) return undefined
       const state = this.#ledger.state(n)
       const sequence = this.reader.sequence(n)
       this.#leave()
@@ -299,6 +287,14 @@ export class Store {
       this.#enter()
     }
     if (this.#index.firstTimed() !== 0) this.#ledger.promoteDue(Date.now(), MOST_PROMOTED)
+  }
+
+  /** The next item, inside the guard. 0: none is ready, and the guard is left. */
+  #enterAtFront (): number {
+    this.#enterUpToDate()
+    const n = this.#index.front()
+    if (n === 0) this.#leave()
+    return n
   }
 
   /** Enters only if the item is in flight here. */
