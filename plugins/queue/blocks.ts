@@ -1,8 +1,8 @@
 import { REF_BYTES } from '../shared-memory/index.ts'
 import type { Ref, SharedMemory } from '../shared-memory/index.ts'
 import { Reason } from './layout.ts'
-import { writeText } from './values.ts'
-import type { Encoded } from './values.ts'
+import { writeText } from '../values/index.ts'
+import type { Encoded } from '../values/index.ts'
 
 /** Of an error's message in a dead letter. */
 const MOST_ERROR_CHARACTERS = 2048

@@ -3,7 +3,7 @@ import type { Ref, SharedMemory } from '../shared-memory/index.ts'
 import type { Definition } from './definition.ts'
 import { ItemIndex } from './item-index.ts'
 import { INLINE_BYTES, QueueWord, Reason, RecordWord, SECOND_COUNT, State, isInFlight } from './layout.ts'
-import type { Encoded } from './values.ts'
+import type { Encoded } from '../values/index.ts'
 
 /**
  * The changes of a queue's items, each to be made inside the guard. Every one is committed by the store of STATE; the index

@@ -10,7 +10,7 @@ import type { Definition, QueueOptions } from './definition.ts'
 import { QueueWord } from './layout.ts'
 import { Store } from './store.ts'
 import { clearAll, collectDead, removeDead, reviveDead } from './upkeep.ts'
-import { Encoded } from './values.ts'
+import { Encoded } from '../values/index.ts'
 
 export type { Attempt, Handler, OnError } from './consumer.ts'
 export type { Backoff, QueueOptions } from './definition.ts'

@@ -2,7 +2,7 @@ import { REF_BYTES, fence, slotOf } from '../shared-memory/index.ts'
 import type { SharedMemory } from '../shared-memory/index.ts'
 import { INLINE_BYTES, Reason, RecordWord } from './layout.ts'
 import type { Records } from './records.ts'
-import { decode, read, readText } from './values.ts'
+import { decode, read, readText } from '../values/index.ts'
 
 /** What a record held: its value, or why that is damaged. */
 export interface Copy {

@@ -6,8 +6,8 @@ import type { ItemIndex } from './item-index.ts'
 import { INLINE_BYTES, QueueWord, Reason, RecordWord, payloadBytes } from './layout.ts'
 import { Ledger } from './ledger.ts'
 import { Reader } from './reader.ts'
-import { decode, isKind, read } from './values.ts'
-import type { Encoded } from './values.ts'
+import { decode, isKind, read } from '../values/index.ts'
+import type { Encoded } from '../values/index.ts'
 
 /** An item that this worker has, and which of its deliveries that is. */
 export interface Delivery {

@@ -7,6 +7,7 @@ import type { SharedMemory } from './shared-memory.ts'
 
 export { REF_BYTES, Header, Slot } from './layout.ts'
 export { hashBytes } from './hash.ts'
+export { MAX_KEY_BYTES, hashKey, isKey, keyShape, readKey, writeKey } from './keys.ts'
 export { createLauncherMemory } from './launcher-memory.ts'
 export type { LauncherMemory } from './launcher-memory.ts'
 export { libc } from './libc.ts'

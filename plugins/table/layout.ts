@@ -2,7 +2,7 @@ import { TableDefinitionError } from '../errors.ts'
 import { requireNames } from '../options/index.ts'
 import { ColumnType, MAX_COLUMN_BYTES } from './columns.ts'
 import type { Columns, Kind } from './columns.ts'
-import { MAX_KEY_BYTES } from './keys.ts'
+import { MAX_KEY_BYTES } from '../shared-memory/index.ts'
 
 /*
  * A table, one named object:

@@ -1,7 +1,7 @@
 import { fence, storeRelease } from '../shared-memory/index.ts'
 import type { Region, SharedMemory } from '../shared-memory/index.ts'
 import { Hints } from './hints.ts'
-import { hashKey, isKey, readKey, writeKey } from './keys.ts'
+import { hashKey, isKey, readKey, writeKey } from '../shared-memory/index.ts'
 import { ALL_STALE, ROW_HEADER_WORDS, RowWord, TABLE_HEADER_BYTES, TableDouble, TableWord } from './layout.ts'
 import type { TableLayout } from './layout.ts'
 

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { int, long, string } from '../../plugins/table/columns.ts'
-import { hashKey } from '../../plugins/table/keys.ts'
+import { hashKey } from '../../plugins/shared-memory/keys.ts'
 import { SharedTable } from '../../plugins/table/memory.ts'
 import type { SharedMemory } from '../../plugins/shared-memory/index.ts'
 import { diesAtWrite, everyPlace } from '../shared-memory/crashing.ts'

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { int, string } from '../../plugins/table/columns.ts'
-import { hashKey } from '../../plugins/table/keys.ts'
+import { hashKey } from '../../plugins/shared-memory/keys.ts'
 import { SharedTable } from '../../plugins/table/memory.ts'
 import { random } from '../shared-memory/random.ts'
 import { MEBIBYTE, World } from '../shared-memory/world.ts'

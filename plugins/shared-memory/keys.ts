@@ -1,4 +1,4 @@
-import { hashBytes } from '../shared-memory/index.ts'
+import { hashBytes } from './hash.ts'
 
 /** The longest `maxKeyBytes` of a table. */
 export const MAX_KEY_BYTES = 1024
@@ -17,7 +17,7 @@ export function keyShape (key: string): number {
 }
 
 /**
- * HalfSipHash-1-3 as in ../shared-memory/hash.ts, over the characters themselves, which saves encoding them first: four
+ * HalfSipHash-1-3 as in hash.ts, over the characters themselves, which saves encoding them first: four
  * a step, or two when one of them is above U+00FF.
  */
 export function hashKey (key: string, seed0: number, seed1: number): number {
