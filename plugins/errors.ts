@@ -39,6 +39,9 @@ export const LockTimeoutError = createError('FST_SWOOLE_LOCK_TIMEOUT', 'Lock "%s
 export const LockNotHeldError = createError('FST_SWOOLE_LOCK_NOT_HELD', 'Lock "%s" is not held by this handle any more: unlock each handle once', 500)
 export const DeadlockError = createError('FST_SWOOLE_DEADLOCK', 'Waiting for the lock "%s" would never end: %s', 503)
 
+// rate limits
+export const RateLimitedError = createError('FST_SWOOLE_RATE_LIMITED', 'Too many requests: try again in %s s', 429)
+
 // runtime and launcher
 export const NodeUnsupportedError = createError('FST_SWOOLE_NODE_UNSUPPORTED', 'fastify-swoole needs Node.js %s or newer; this is %s', 500)
 export const ReloadFailedError = createError('FST_SWOOLE_RELOAD_FAILED', 'The reload failed, the old workers still serve: %s', 503)

@@ -7,6 +7,7 @@ import lock from './lock/index.ts'
 import { mergeOptions, resolveOptions } from './options/index.ts'
 import type { ResolvedOptions, SwooleOptions } from './options/index.ts'
 import queue from './queue/index.ts'
+import rateLimiter from './rate-limiter/index.ts'
 import { launcherRuntime, workerInfos } from './runtime.ts'
 import type { LauncherRuntime, WorkerInfo } from './runtime.ts'
 import { memoryFor, readSlots, setSlotState } from './shared-memory/index.ts'
@@ -18,6 +19,7 @@ export type { WorkerInfo } from './runtime.ts'
 export type { Int64Atomic, Uint32Atomic } from './atomic/index.ts'
 export type { Lock, LockHandle } from './lock/index.ts'
 export type { Queue } from './queue/index.ts'
+export type { SharedRateLimiter as RateLimiter } from './rate-limiter/index.ts'
 export type { Column, SharedTable } from './table/index.ts'
 export { bytes, float, int, long, string } from './table/index.ts'
 
@@ -62,6 +64,7 @@ const swoole: FastifyPluginAsync<SwooleOptions> = async (fastify, given) => {
   fastify.decorate('swoole', launcher === undefined ? standalone(options, memory) : launched(options, memory, launcher))
 
   for (const capability of [atomic, table, lock, queue]) await fastify.register(capability)
+  if (options.rateLimiter !== false) await fastify.register(rateLimiter, options.rateLimiter)
   if (options.health !== false) await fastify.register(health, options.health)
 }
 

@@ -61,7 +61,7 @@ const defaults: ResolvedOptions = {
   },
   task: { workerNum: 2, maxRequest: 10000 },
   scheduler: { enabled: true },
-  rateLimiter: { enabled: true, maxRequests: 100, window: 60_000 },
+  rateLimiter: { enabled: true, maxRequests: 100, window: 60_000, global: false, maxKeys: 100_000 },
   metrics: { enabled: true, exportInterval: 60_000 },
   threadPool: { enabled: false, size: 4 },
   processPool: { enabled: false, size: 4 },

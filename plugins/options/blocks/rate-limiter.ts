@@ -23,6 +23,18 @@ export const rateLimiter = {
       minimum: 1,
       description: 'Length of the window.',
       default: '60s'
+    },
+    global: {
+      type: 'boolean',
+      description: 'Limit every route that does not say "config.rateLimiter: false".',
+      default: false
+    },
+    maxKeys: {
+      type: 'integer',
+      minimum: 1,
+      maximum: 10_000_000,
+      description: 'Clients that are remembered at once, about 48 bytes each; the least recently seen go for others.',
+      default: 100_000
     }
   }
 } as const

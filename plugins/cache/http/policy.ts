@@ -1,0 +1,75 @@
+import { millisecondsOf, parseCacheControl } from './cache-control.ts'
+
+export type Fields = Record<string, string | string[] | number | undefined>
+
+/** What a request allows. */
+export interface Wish {
+  /** Whether an answer may come from the cache. */
+  mayAnswer: boolean
+  /** Whether the answer may be kept. */
+  mayStore: boolean
+  /** No older than this many milliseconds, and fresh for at least so many more. */
+  maxAgeMs: number
+  minFreshMs: number
+  /** An answer from the cache, or 504. */
+  onlyIfCached: boolean
+}
+
+/** How long an answer is fresh, and for how long after that it may be given while a newer one is made. */
+export interface Freshness {
+  ttlMs: number
+  staleMs: number
+}
+
+const PERSONAL: Wish = { mayAnswer: false, mayStore: false, maxAgeMs: 0, minFreshMs: 0, onlyIfCached: false }
+const ANY: Wish = { mayAnswer: true, mayStore: true, maxAgeMs: Infinity, minFreshMs: 0, onlyIfCached: false }
+
+/** Statuses that are kept for the route's time; others only when the answer itself says for how long. */
+const KEPT = new Set([200, 203, 204, 300, 301, 308])
+const KEPT_WHEN_ASKED = new Set([...KEPT, 302, 307, 404, 405, 410, 414, 501])
+
+/**
+ * RFC 9111 for a cache that many share. What a request with credentials or cookies gets is its sender's alone, whatever
+ * the answer says: such a request passes by the cache, and so does one for a part of the answer.
+ */
+export function wishOf (headers: Fields): Wish {
+  if (headers.authorization !== undefined || headers.cookie !== undefined || headers.range !== undefined) return PERSONAL
+  const field = headers['cache-control']
+  if (field === undefined && headers.pragma === undefined) return ANY
+  const directives = parseCacheControl(field === undefined ? String(headers.pragma) : String(field))
+  if (directives.has('no-store')) return PERSONAL
+  return {
+    mayAnswer: !directives.has('no-cache'),
+    mayStore: true,
+    maxAgeMs: millisecondsOf(directives, 'max-age') ?? Infinity,
+    minFreshMs: millisecondsOf(directives, 'min-fresh') ?? 0,
+    onlyIfCached: directives.has('only-if-cached')
+  }
+}
+
+/**
+ * For how long an answer is kept, when its route says `route`; undefined: it is not. Its own Cache-Control goes before
+ * the route: s-maxage, then max-age, and stale-while-revalidate (RFC 5861). What sets a cookie, is `private`, `no-store` or
+ * `no-cache`, or varies with what the key does not name is not kept.
+ */
+export function freshnessOf (status: number, headers: Fields, route: Freshness, varied: ReadonlySet<string>): Freshness | undefined {
+  if (headers['set-cookie'] !== undefined || !namesOnly(headers.vary, varied)) return undefined
+  const field = headers['cache-control']
+  const directives = parseCacheControl(field === undefined ? undefined : String(field))
+  if (directives.has('no-store') || directives.has('private') || directives.has('no-cache')) return undefined
+
+  const own = millisecondsOf(directives, 's-maxage') ?? millisecondsOf(directives, 'max-age')
+  if (!(own === undefined ? KEPT : KEPT_WHEN_ASKED).has(status)) return undefined
+  const ttlMs = own ?? route.ttlMs
+  if (ttlMs <= 0) return undefined
+  const mustRevalidate = directives.has('must-revalidate') || directives.has('proxy-revalidate') || directives.has('s-maxage')
+  return { ttlMs, staleMs: millisecondsOf(directives, 'stale-while-revalidate') ?? (mustRevalidate ? 0 : route.staleMs) }
+}
+
+/** The names in a Vary field that are not among those the key has; `*` is one that no key has. */
+export function unnamedIn (vary: Fields[string], varied: ReadonlySet<string>): string[] {
+  if (vary === undefined) return []
+  return String(vary).split(',').map((name) => name.trim().toLowerCase()).filter((name) => name !== '' && !varied.has(name))
+}
+
+const namesOnly = (vary: Fields[string], varied: ReadonlySet<string>) => vary === undefined || unnamedIn(vary, varied).length === 0

@@ -1,0 +1,98 @@
+import fp from 'fastify-plugin'
+import type { FastifyPluginAsync, RouteOptions } from 'fastify'
+import { OptionsInvalidError } from '../errors.ts'
+import { requireNames } from '../options/index.ts'
+import { showValue } from '../options/show.ts'
+import { memoryFor } from '../shared-memory/index.ts'
+import { limitHook } from './hook.ts'
+import type { RouteLimit } from './hook.ts'
+import { Family } from './memory.ts'
+import type { RateOptions, SharedRateLimiter } from './memory.ts'
+import { LimiterPool } from './pool.ts'
+import { FixedWindowStore } from './store.ts'
+import type { StoreOptions } from './store.ts'
+
+export { clientKey } from './client-key.ts'
+export type { LimitInfo, RateOptions, SharedRateLimiter } from './memory.ts'
+export type { RouteLimit } from './hook.ts'
+export type { FixedWindowStore, StoreOptions } from './store.ts'
+
+export interface RateLimiterOptions extends Partial<RateOptions> {
+  /** false: everything is allowed. */
+  enabled?: boolean
+  /** true: every route is limited that does not say `config.rateLimiter: false`. */
+  global?: boolean
+  /** Keys that all limiters together remember, 1 to 10,000,000; the least recently used go for others. */
+  maxKeys?: number
+}
+
+/** The limiter of the application, and what the plugin adds to it. */
+export interface RateLimiterDecorator extends SharedRateLimiter {
+  /** The class that `@fastify/rate-limit` takes as its option `store`. */
+  readonly Store: new (options?: StoreOptions) => FixedWindowStore
+}
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    /**
+     * A token bucket for each id that all workers share, with the options of the plugin; `create` makes others.
+     * After the original's `RateLimiter`.
+     */
+    rateLimiter: RateLimiterDecorator
+  }
+
+  interface FastifyContextConfig {
+    /**
+     * true: the route takes from the buckets of `fastify.rateLimiter`. With `maxRequests` and `window`: from buckets of its
+     * own. false: it is not limited.
+     */
+    rateLimiter?: boolean | (RouteLimit & Partial<RateOptions>)
+  }
+}
+
+const DEFAULTS = { enabled: true, global: false, maxRequests: 100, window: 60_000, maxKeys: 100_000 }
+const MOST_KEYS = 10_000_000
+const ROUTE_NAMES = ['maxRequests', 'window', 'keyGenerator', 'cost'] as const
+
+const rateLimiter: FastifyPluginAsync<RateLimiterOptions> = async (fastify, given) => {
+  const { enabled, global, maxRequests, window, maxKeys } = { ...DEFAULTS, ...given }
+  if (!Number.isInteger(maxKeys) || maxKeys < 1 || maxKeys > MOST_KEYS) {
+    throw new OptionsInvalidError(`rateLimiter.maxKeys is ${showValue(maxKeys)}, but must be a whole number from 1 to ${MOST_KEYS}`)
+  }
+  const memory = memoryFor(fastify.server)
+  const family = new Family(() => new LimiterPool(memory, maxKeys), enabled)
+  const limiter = family.create('default', { maxRequests, window })
+  class Store extends FixedWindowStore {
+    constructor (options?: StoreOptions) {
+      super(() => family.pool(), options)
+    }
+  }
+  fastify.decorate('rateLimiter', Object.assign(limiter, { Store }))
+
+  fastify.addHook('onRoute', (route) => {
+    const config = route.config?.rateLimiter ?? global
+    if (config === false) return
+    const limit = config === true ? {} : config
+    requireRouteLimit(route, limit)
+    const own = limit.maxRequests === undefined && limit.window === undefined
+      ? limiter
+      : family.create(nameOf(route), { maxRequests: limit.maxRequests ?? maxRequests, window: limit.window ?? window })
+    route.onRequest = [limitHook(own, limit), ...[route.onRequest ?? []].flat()]
+  })
+  fastify.addHook('onClose', async () => memory.close())
+}
+
+/** A HEAD request takes from the buckets of its GET route. */
+function nameOf ({ method, url }: RouteOptions): string {
+  return `${[method].flat().join().replace('HEAD', 'GET')} ${url}`
+}
+
+function requireRouteLimit (route: RouteOptions, limit: RouteLimit & Partial<RateOptions>): void {
+  const what = `config.rateLimiter of the route ${nameOf(route)}`
+  requireNames(what, limit, ROUTE_NAMES)
+  const { keyGenerator, cost } = limit
+  if (keyGenerator !== undefined && typeof keyGenerator !== 'function') throw new OptionsInvalidError(`keyGenerator in ${what} is ${showValue(keyGenerator)}, but must be a function`)
+  if (cost !== undefined && (!Number.isSafeInteger(cost) || cost < 1)) throw new OptionsInvalidError(`cost in ${what} is ${showValue(cost)}, but must be a whole number from 1`)
+}
+
+export default fp(rateLimiter, { fastify: '5.x', name: 'fastify-swoole-rate-limiter' })

@@ -1,0 +1,89 @@
+import type { Space } from '../shared-memory/index.ts'
+import type { LimiterPool } from './pool.ts'
+
+/** What `@fastify/rate-limit` gives to its store: of the plugin, and merged with a route's own. */
+export interface StoreOptions {
+  continueExceeding?: boolean
+  exponentialBackoff?: boolean
+  nameSpace?: string
+  groupId?: string
+  routeInfo?: { method?: string | string[], url?: string }
+}
+
+type Callback = (error: Error | null, result?: { current: number, ttl: number }) => void
+
+const MOST_COUNTED = 2 ** 31 - 1
+
+/**
+ * A store for `@fastify/rate-limit` whose windows all workers share: a count that starts with the first request and ends
+ * `timeWindow` later. Each request is counted once, whichever worker has it.
+ */
+export class FixedWindowStore {
+  readonly #pool: () => LimiterPool
+  readonly #options: StoreOptions
+  readonly #name: string
+  #space: Space | undefined
+
+  constructor (pool: () => LimiterPool, options: StoreOptions = {}, name = `windows of ${options.nameSpace ?? ''}`) {
+    this.#pool = pool
+    this.#options = options
+    this.#name = name
+  }
+
+  /** The store of a route with limits of its own: its counts are its own, or its group's. */
+  child (options: StoreOptions): FixedWindowStore {
+    const { groupId, routeInfo: { method, url } = {} } = options
+    const route = groupId === undefined ? `${[method].flat().join()} ${url}` : `group ${groupId}`
+    return new FixedWindowStore(this.#pool, options, `${this.#name}\0${route}`)
+  }
+
+  /** Counts a request: how many there were in this window, and how many milliseconds it has left. */
+  incr (key: string, callback: Callback, timeWindow: number, max: number): void {
+    let current: number
+    let ttl: number
+    try {
+      const now = Date.now()
+      const pool = this.#pool()
+      const found = pool.enter(this.#space ??= pool.space(this.#name), key)
+      const payload = pool.use(found)
+      const end = pool.time(payload)
+      const isOpen = end > now
+      current = isOpen ? Math.min(pool.count(payload) + 1, MOST_COUNTED) : 1
+      ttl = this.#ttl(current, isOpen ? end - now : timeWindow, timeWindow, max)
+      // Cut off between the two, a new window has the old count for a moment longer: never fewer are counted than came.
+      pool.setCount(payload, current)
+      pool.setTime(payload, now + ttl)
+      pool.leave()
+    } catch (error) {
+      return callback(error as Error)
+    }
+    callback(null, { current, ttl })
+  }
+
+  /** The same without counting one. */
+  read (key: string, callback: Callback): void {
+    let current = 0
+    let ttl = 0
+    try {
+      const now = Date.now()
+      const pool = this.#pool()
+      const found = pool.enter(this.#space ??= pool.space(this.#name), key)
+      const end = found === 0 ? 0 : pool.time(found)
+      if (end > now) {
+        current = pool.count(found)
+        ttl = end - now
+      }
+      pool.leave()
+    } catch (error) {
+      return callback(error as Error)
+    }
+    callback(null, { current, ttl })
+  }
+
+  #ttl (current: number, left: number, timeWindow: number, max: number): number {
+    if (current <= max) return left
+    if (this.#options.continueExceeding) return timeWindow
+    if (!this.#options.exponentialBackoff) return left
+    return Math.min(timeWindow * 2 ** (current - max - 1), Number.MAX_SAFE_INTEGER)
+  }
+}

@@ -1,0 +1,68 @@
+import rateLimit from '@fastify/rate-limit'
+import Fastify from 'fastify'
+import t from 'tap'
+import rateLimiter from '../../plugins/rate-limiter/index.ts'
+
+t.test('a route that says so is limited, and both kinds of fields tell how the client stands', async t => {
+  const fastify = Fastify()
+  await fastify.register(rateLimiter, { maxRequests: 2, window: '1h' })
+  fastify.get('/limited', { config: { rateLimiter: true } }, async () => 'yes')
+  fastify.get('/free', async () => 'yes')
+  t.match((await fastify.inject('/free')).headers, { ratelimit: undefined })
+  const first = await fastify.inject('/limited')
+  t.equal(first.statusCode, 200)
+  t.match(first.headers, {
+    'ratelimit-policy': '"default";q=2;w=3600',
+    ratelimit: '"default";r=1;t=1800',
+    'x-ratelimit-limit': '2',
+    'x-ratelimit-remaining': '1',
+    'x-ratelimit-reset': '1800'
+  })
+  await fastify.inject('/limited')
+  const refused = await fastify.inject('/limited')
+  t.equal(refused.statusCode, 429)
+  t.match(refused.json(), { code: 'FST_SWOOLE_RATE_LIMITED', message: 'Too many requests: try again in 1800 s' })
+  t.match(refused.headers, { 'retry-after': '1800', ratelimit: '"default";r=0;t=3600' })
+  t.equal((await fastify.inject({ url: '/limited', remoteAddress: '192.0.2.9' })).statusCode, 200)
+  await fastify.rateLimiter.reset('127.0.0.1')
+  t.equal((await fastify.inject('/limited')).statusCode, 200)
+  await fastify.close()
+})
+
+t.test('a route has limits, clients and costs of its own', async t => {
+  const fastify = Fastify()
+  await fastify.register(rateLimiter, { global: true, maxRequests: 5, window: '1h' })
+  const keyGenerator = (request: { headers: Record<string, unknown> }) => request.headers['x-user'] as string | undefined
+  fastify.get('/own', { config: { rateLimiter: { maxRequests: 10, keyGenerator, cost: 5 } } }, async () => 'yes')
+  fastify.get('/never', { config: { rateLimiter: false } }, async () => 'yes')
+  const status = async (headers: object) => (await fastify.inject({ url: '/own', headers: { ...headers } })).statusCode
+  t.strictSame([await status({ 'x-user': 'a' }), await status({ 'x-user': 'a' }), await status({ 'x-user': 'a' }), await status({ 'x-user': 'b' })], [200, 200, 429, 200])
+  t.equal(await status({}), 200, 'without a key it is not limited')
+  t.equal((await fastify.inject({ method: 'HEAD', url: '/own', headers: { 'x-user': 'a' } })).statusCode, 429, 'HEAD takes from the same bucket')
+  for (let n = 0; n < 20; n++) t.equal((await fastify.inject('/never')).statusCode, 200)
+  await fastify.close()
+})
+
+t.test('what a route says wrongly is an error when it is added', async t => {
+  const fastify = Fastify()
+  await fastify.register(rateLimiter)
+  const add = (config: object) => () => fastify.get('/', { config: { rateLimiter: config } }, async () => '')
+  t.throws(add({ max: 5 }), { code: 'FST_SWOOLE_OPTIONS_INVALID', message: /route GET \// })
+  t.throws(add({ cost: 0 }), { code: 'FST_SWOOLE_OPTIONS_INVALID' })
+  t.throws(add({ keyGenerator: 'ip' }), { code: 'FST_SWOOLE_OPTIONS_INVALID' })
+  t.throws(add({ maxRequests: -1 }), { code: 'FST_SWOOLE_OPTIONS_INVALID' })
+  await fastify.close()
+  await t.rejects(async () => { await Fastify().register(rateLimiter, { maxKeys: 0 }) }, { code: 'FST_SWOOLE_OPTIONS_INVALID' })
+})
+
+t.test('@fastify/rate-limit counts in our store', async t => {
+  const fastify = Fastify()
+  await fastify.register(rateLimiter)
+  await fastify.register(rateLimit, { max: 2, timeWindow: '1 hour', store: fastify.rateLimiter.Store as never })
+  fastify.get('/', async () => 'yes')
+  fastify.get('/own', { config: { rateLimit: { max: 1 } } }, async () => 'yes')
+  const status = async (url: string) => (await fastify.inject(url)).statusCode
+  t.strictSame([await status('/'), await status('/'), await status('/'), await status('/own'), await status('/own')], [200, 200, 429, 200, 429])
+  t.ok(fastify.rateLimiter.stats().records >= 2)
+  await fastify.close()
+})
