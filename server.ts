@@ -39,7 +39,9 @@ export default async function shortener (fastify: FastifyInstance, _options: obj
     return { code, ...link }
   }
 
-  fastify.post<{ Body: { url: string } }>('/links', { schema: { body: newLink, response: { 201: link } } }, async (request, reply) => {
+  // The same limit whichever worker answers.
+  const rateLimiter = { maxRequests: 60, window: '1m' }
+  fastify.post<{ Body: { url: string } }>('/links', { config: { rateLimiter }, schema: { body: newLink, response: { 201: link } } }, async (request, reply) => {
     const url = parseUrl(request.body.url)
     const code = createHash('sha256').update(url).digest('base64url').slice(0, 10)
     links.set(code, { url })

@@ -23,6 +23,7 @@ export class FixedWindowStore {
   readonly #options: StoreOptions
   readonly #name: string
   #space: Space | undefined
+  #handlers = 0
 
   constructor (pool: () => LimiterPool, options: StoreOptions = {}, name = `windows of ${options.nameSpace ?? ''}`) {
     this.#pool = pool
@@ -30,21 +31,25 @@ export class FixedWindowStore {
     this.#name = name
   }
 
-  /** The store of a route with limits of its own: its counts are its own, or its group's. */
+  /**
+   * The store of a route with limits of its own: its counts are its own, or its group's. A handler that
+   * `fastify.rateLimit()` makes is of no route: the first one of every worker is the same, and so on.
+   */
   child (options: StoreOptions): FixedWindowStore {
     const { groupId, routeInfo: { method, url } = {} } = options
-    const route = groupId === undefined ? `${[method].flat().join()} ${url}` : `group ${groupId}`
+    const handler = url === undefined ? `handler ${++this.#handlers}` : `${[method].flat().join()} ${url}`
+    const route = groupId === undefined ? handler : `group ${groupId}`
     return new FixedWindowStore(this.#pool, options, `${this.#name}\0${route}`)
   }
 
   /** Counts a request: how many there were in this window, and how many milliseconds it has left. */
-  incr (key: string, callback: Callback, timeWindow: number, max: number): void {
+  incr (key: string | number, callback: Callback, timeWindow: number, max: number): void {
     let current: number
     let ttl: number
     try {
       const now = Date.now()
       const pool = this.#pool()
-      const found = pool.enter(this.#space ??= pool.space(this.#name), key)
+      const found = pool.enter(this.#space ??= pool.space(this.#name), String(key))
       const payload = pool.use(found)
       const end = pool.time(payload)
       const isOpen = end > now
@@ -61,13 +66,13 @@ export class FixedWindowStore {
   }
 
   /** The same without counting one. */
-  read (key: string, callback: Callback): void {
+  read (key: string | number, callback: Callback): void {
     let current = 0
     let ttl = 0
     try {
       const now = Date.now()
       const pool = this.#pool()
-      const found = pool.enter(this.#space ??= pool.space(this.#name), key)
+      const found = pool.enter(this.#space ??= pool.space(this.#name), String(key))
       const end = found === 0 ? 0 : pool.time(found)
       if (end > now) {
         current = pool.count(found)

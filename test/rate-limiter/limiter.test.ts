@@ -156,4 +156,7 @@ t.test('a window counts, and what comes after its end begins another', async t =
 
   const route = store.child({ routeInfo: { method: 'GET', url: '/' } })
   t.equal(incr('a', 1000, 2, route).current, 1, 'a route with options of its own has counts of its own')
+  const handlers = [store.child({ routeInfo: {} }), store.child({ routeInfo: {} })]
+  t.strictSame(handlers.map((one) => incr('a', 1000, 2, one).current), [1, 1], 'and so has each handler of no route')
+  t.strictSame([245, 345, 245].map((key) => incr(key as never, 60_000).current), [1, 1, 2], 'a key may be a number')
 })

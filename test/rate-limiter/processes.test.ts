@@ -32,7 +32,7 @@ t.test('processes that are killed while they ask lift no limit and stop nobody',
     const peer = await peers.start()
     peer.call('askForEver').catch(() => {})
     await sleep(20 + round)
-    await peer.kill()
+    await peers.killAndRecover(peer)
     limiter.take('empty', 999)
     t.ok(limiter.take('empty', 999).allowed === false, 'the bucket stays as empty as it was')
     t.ok(limiter.take(`fresh ${round}`).allowed)
