@@ -71,7 +71,7 @@ const rateLimiter: FastifyPluginAsync<RateLimiterOptions> = async (fastify, give
 
   fastify.addHook('onRoute', (route) => {
     const config = route.config?.rateLimiter ?? global
-    if (config === false) return
+    if (config === false || !enabled) return
     const limit = config === true ? {} : config
     requireRouteLimit(route, limit)
     const own = limit.maxRequests === undefined && limit.window === undefined

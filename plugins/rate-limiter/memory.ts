@@ -66,15 +66,16 @@ export class SharedRateLimiter {
     try {
       if (!this.#family.isEnabled) return ALLOWED
       this.#require(id, cost)
-      const now = tokensAt(Date.now(), this.rate)
+      const nowMs = Date.now()
+      const now = tokensAt(nowMs, this.rate)
       const pool = this.#family.pool()
-      const found = pool.enter(this.#space ??= this.#open(), id)
+      const found = pool.enter(this.#space ??= this.#open(), id, nowMs)
       const arrival = taken(found === 0 ? 0 : pool.time(found), now, cost, this.rate)
       const isAdmitted = arrival === arrival // eslint-disable-line no-self-compare -- NaN is refused
       // One that is refused is in use as well: its limit must not go for the keys of others.
       if (isAdmitted || found !== 0) {
         const payload = pool.use(found)
-        if (isAdmitted) pool.setTime(payload, arrival)
+        if (isAdmitted) pool.setTime(payload, arrival, nowMs + millisecondsOf(arrival - now, this.rate))
       }
       pool.leave()
       return isAdmitted ? ALLOWED : REFUSED
@@ -88,15 +89,16 @@ export class SharedRateLimiter {
     this.#require(id, cost)
     const { maxRequests } = this.rate
     if (!this.#family.isEnabled) return { allowed: true, remaining: maxRequests, resetMs: 0, retryAfterMs: 0 }
-    const now = tokensAt(Date.now(), this.rate)
+    const nowMs = Date.now()
+    const now = tokensAt(nowMs, this.rate)
     const pool = this.#family.pool()
-    const found = pool.enter(this.#space ??= this.#open(), id)
+    const found = pool.enter(this.#space ??= this.#open(), id, nowMs)
     const before = found === 0 ? 0 : pool.time(found)
     const arrival = taken(before, now, cost, this.rate)
     const allowed = !Number.isNaN(arrival)
     if (allowed || found !== 0) {
       const payload = pool.use(found)
-      if (allowed) pool.setTime(payload, arrival)
+      if (allowed) pool.setTime(payload, arrival, nowMs + millisecondsOf(arrival - now, this.rate))
     }
     pool.leave()
     return this.#verdict(allowed, tokensOut(allowed ? arrival : before, now), cost)
@@ -127,7 +129,7 @@ export class SharedRateLimiter {
     this.#require(id, 1)
     if (!this.#family.isEnabled) return
     const pool = this.#family.pool()
-    const found = pool.enter(this.#space ??= this.#open(), id)
+    const found = pool.enter(this.#space ??= this.#open(), id, 0)
     if (found !== 0) pool.forget(found)
     pool.leave()
   }
@@ -150,7 +152,7 @@ export class SharedRateLimiter {
     this.#require(id, 1)
     if (!this.#family.isEnabled) return 0
     const pool = this.#family.pool()
-    const found = pool.enter(this.#space ??= this.#open(), id)
+    const found = pool.enter(this.#space ??= this.#open(), id, 0)
     const arrival = found === 0 ? 0 : pool.time(found)
     pool.leave()
     return arrival

@@ -1,21 +1,29 @@
 import { LruRecords } from '../shared-memory/index.ts'
 import type { LruStats, SharedMemory, Space } from '../shared-memory/index.ts'
 
-/** A record: a double that is the arrival of a token bucket, or the end of a window; and how many were counted in that. */
+/*
+ * A record: a double that is the arrival of a token bucket, or the end of a window; how many were counted in that; and the
+ * second from which the record tells no more than none would.
+ */
 const PAYLOAD_WORDS = 4
 const COUNT = 2
+const SPENT = 3
+
+const secondsOf = (ms: number): number => Math.min(Math.ceil(ms / 1000), 2 ** 32 - 1)
 
 /** What all limiters of an application have in common: their keys, of which the least recently used go first. */
 export class LimiterPool {
   readonly #i32: Int32Array
   readonly #f64: Float64Array
   readonly #records: LruRecords
+  #nowSeconds = 0
 
-  /** Throws FST_SWOOLE_SCHEMA_MISMATCH, _MEMORY_FULL. */
+  /** With another number of keys it is another pool, so that new code may change it. Throws FST_SWOOLE_MEMORY_FULL. */
   constructor (memory: SharedMemory, maxKeys: number) {
     this.#i32 = memory.region.i32
     this.#f64 = memory.region.f64
-    this.#records = new LruRecords(memory, { type: 'rate limits', name: 'all', records: maxKeys, payloadWords: PAYLOAD_WORDS })
+    const isSpent = (payload: number) => this.#i32[payload + SPENT]! >>> 0 <= this.#nowSeconds
+    this.#records = new LruRecords(memory, { type: 'rate limits', name: `${maxKeys} keys`, records: maxKeys, payloadWords: PAYLOAD_WORDS }, isSpent)
   }
 
   space (name: string): Space {
@@ -23,7 +31,8 @@ export class LimiterPool {
   }
 
   /** Enters the key's critical section, which `leave` ends, and gives its payload, 0 when it has none. */
-  enter (space: Space, id: string): number {
+  enter (space: Space, id: string, nowMs: number): number {
+    this.#nowSeconds = Math.floor(nowMs / 1000)
     this.#records.enter(space, id)
     return this.#records.find()
   }
@@ -51,7 +60,9 @@ export class LimiterPool {
     return this.#i32[payload + COUNT]!
   }
 
-  setTime (payload: number, time: number): void {
+  /** `spentAtMs`: when the record may go for another without any loss. */
+  setTime (payload: number, time: number, spentAtMs: number): void {
+    this.#i32[payload + SPENT] = secondsOf(spentAtMs)
     this.#f64[payload / 2] = time
   }
 

@@ -33,10 +33,11 @@ export class FixedWindowStore {
 
   /**
    * The store of a route with limits of its own: its counts are its own, or its group's. A handler that
-   * `fastify.rateLimit()` makes is of no route: the first one of every worker is the same, and so on.
+   * `fastify.rateLimit()` makes is of no route: the first one of every worker is the same, and so on. `options` are those of
+   * the plugin and the route in one, for which `@fastify/rate-limit` has no type.
    */
-  child (options: StoreOptions): FixedWindowStore {
-    const { groupId, routeInfo: { method, url } = {} } = options
+  child (options: object): FixedWindowStore {
+    const { groupId, routeInfo: { method, url } = {} } = options as StoreOptions
     const handler = url === undefined ? `handler ${++this.#handlers}` : `${[method].flat().join()} ${url}`
     const route = groupId === undefined ? handler : `group ${groupId}`
     return new FixedWindowStore(this.#pool, options, `${this.#name}\0${route}`)
@@ -49,7 +50,7 @@ export class FixedWindowStore {
     try {
       const now = Date.now()
       const pool = this.#pool()
-      const found = pool.enter(this.#space ??= pool.space(this.#name), String(key))
+      const found = pool.enter(this.#space ??= pool.space(this.#name), String(key), now)
       const payload = pool.use(found)
       const end = pool.time(payload)
       const isOpen = end > now
@@ -57,7 +58,7 @@ export class FixedWindowStore {
       ttl = this.#ttl(current, isOpen ? end - now : timeWindow, timeWindow, max)
       // Cut off between the two, a new window has the old count for a moment longer: never fewer are counted than came.
       pool.setCount(payload, current)
-      pool.setTime(payload, now + ttl)
+      pool.setTime(payload, now + ttl, now + ttl)
       pool.leave()
     } catch (error) {
       return callback(error as Error)
@@ -72,7 +73,7 @@ export class FixedWindowStore {
     try {
       const now = Date.now()
       const pool = this.#pool()
-      const found = pool.enter(this.#space ??= pool.space(this.#name), String(key))
+      const found = pool.enter(this.#space ??= pool.space(this.#name), String(key), now)
       const end = found === 0 ? 0 : pool.time(found)
       if (end > now) {
         current = pool.count(found)

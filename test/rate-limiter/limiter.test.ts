@@ -103,6 +103,20 @@ t.test('who comes with many ids does not lift the limit of who is active, in bou
   t.match(limiter.stats(), { records: 1000, capacity: 1000 })
 })
 
+t.test('buckets that are full again go before those that are not, however long those were not used', async t => {
+  const { family } = start(100)
+  const [slow, fast] = [family.create('slow', { maxRequests: 2, window: '1h' }), family.create('fast', { maxRequests: 1000, window: 1 })]
+  const fastOnes = Array.from({ length: 97 }, (_, n) => `fast ${n}`)
+  for (const id of fastOnes.slice(0, 3)) fast.take(id)
+  for (const id of ['a', 'b', 'c']) slow.take(id, 2)
+  for (const id of fastOnes.slice(3)) fast.take(id)
+  const end = Math.floor(Date.now() / 1000) * 1000 + 1000
+  while (Date.now() < end);
+  for (let n = 0; n < 50; n++) fast.take(`faster ${n}`)
+  for (const id of ['a', 'b', 'c']) t.equal(await slow.getRemaining(id), 0, id)
+  t.equal(slow.stats().evictions, 0)
+})
+
 t.test('without being enabled everything is allowed', async t => {
   const limiter = new Family(() => { throw new Error('it takes no memory') }, false).create('test', { maxRequests: 1, window: '1h' })
   for (let n = 0; n < 3; n++) t.equal(await limiter.isAllowed('a'), true)
