@@ -1,7 +1,7 @@
 import { open } from 'lmdb'
 import type { Database } from 'lmdb'
-import { overKeys } from './loops.ts'
-import type { Loop } from './loops.ts'
+import { overKeys } from '../measure/loops.ts'
+import type { Loop } from '../measure/loops.ts'
 import type { Maps, Operation } from './rows.ts'
 
 export type PeerOperation = Exclude<Operation, 'has'>

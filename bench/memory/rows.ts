@@ -3,8 +3,8 @@ import { int, string } from '../../plugins/table/columns.ts'
 import { layoutOf } from '../../plugins/table/layout.ts'
 import { SharedTable } from '../../plugins/table/memory.ts'
 import type { SharedMemory } from '../../plugins/shared-memory/index.ts'
-import { overKeys } from './loops.ts'
-import type { Loop } from './loops.ts'
+import { overKeys } from '../measure/loops.ts'
+import type { Loop } from '../measure/loops.ts'
 
 export interface Maps {
   rows: Map<string, { n: number, s: string }>

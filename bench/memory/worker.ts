@@ -4,6 +4,7 @@
  */
 import { attachMemory } from '../../plugins/shared-memory/index.ts'
 import type { Attachment, SharedMemory } from '../../plugins/shared-memory/index.ts'
+import { answerJobs } from '../measure/workers.ts'
 import { measureHandOver, measureLock } from './jobs/lock.ts'
 import type { AskAgain } from './jobs/lock.ts'
 import type { PeersOptions } from './jobs/peers.ts'
@@ -39,12 +40,4 @@ const jobs = {
 
 export type Jobs = typeof jobs
 
-process.on('disconnect', () => process.exit())
-process.on('message', async (message: number | { job: keyof Jobs, given: unknown[] }) => {
-  if (typeof message === 'number') return process.send!(message)
-  try {
-    process.send!({ result: await (jobs[message.job] as (...given: unknown[]) => unknown)(...message.given) })
-  } catch (error) {
-    process.send!({ error: (error as Error).stack })
-  }
-})
+answerJobs(jobs)

@@ -1,8 +1,8 @@
 import { SharedLock } from '../../../plugins/lock/memory.ts'
 import type { SharedMemory } from '../../../plugins/shared-memory/index.ts'
-import { measureInTurn, times } from '../loops.ts'
-import type { Rounds, Samples } from '../loops.ts'
-import { makeRegion } from '../region.ts'
+import { measureInTurn, times } from '../../measure/loops.ts'
+import type { Rounds, Samples } from '../../measure/loops.ts'
+import { makeRegion } from '../../measure/region.ts'
 
 export interface LockSamples extends Samples {
   compareExchange: number[]

@@ -1,9 +1,10 @@
 import { PEER_OPERATIONS, fillLmdb, lmdbLoop, openLmdb } from '../lmdb.ts'
 import type { PeerOperation } from '../lmdb.ts'
-import { measureInTurn } from '../loops.ts'
-import type { Loop, Rounds, Samples, Variant } from '../loops.ts'
-import { connectRedis, emptyRedis, fillRedis, redisLoop } from '../redis.ts'
-import { makeRegion } from '../region.ts'
+import { measureInTurn } from '../../measure/loops.ts'
+import type { Loop, Rounds, Samples, Variant } from '../../measure/loops.ts'
+import { connectRedis } from '../../measure/redis.ts'
+import { emptyRedis, fillRedis, redisLoop } from '../redis.ts'
+import { makeRegion } from '../../measure/region.ts'
 import { fillTables, makeKeys, makeMaps, mapLoop, openTables, regionBytesFor, tableLoop, text } from '../rows.ts'
 
 export const STORES = ['Map', 'table', 'lmdb', 'Redis'] as const

@@ -1,7 +1,7 @@
 import { SharedQueue } from '../../../plugins/queue/memory.ts'
-import { measureInTurn, times } from '../loops.ts'
-import type { Rounds, Samples } from '../loops.ts'
-import { makeRegion } from '../region.ts'
+import { measureInTurn, times } from '../../measure/loops.ts'
+import type { Rounds, Samples } from '../../measure/loops.ts'
+import { makeRegion } from '../../measure/region.ts'
 import { makeKeys, makeMaps, mapLoop, text } from '../rows.ts'
 
 export const ITEMS = {

@@ -1,6 +1,6 @@
-import { makeRegion } from '../region.ts'
-import { measureInTurn } from '../loops.ts'
-import type { Rounds, Samples, Variant } from '../loops.ts'
+import { makeRegion } from '../../measure/region.ts'
+import { measureInTurn } from '../../measure/loops.ts'
+import type { Rounds, Samples, Variant } from '../../measure/loops.ts'
 import { OPERATIONS, fillTables, makeKeys, makeMaps, mapLoop, openTables, regionBytesFor, shuffled, tableLoop } from '../rows.ts'
 import type { Operation } from '../rows.ts'
 

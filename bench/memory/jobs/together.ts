@@ -1,8 +1,8 @@
 import type { SharedMemory } from '../../../plugins/shared-memory/index.ts'
 import { fillLmdb, lmdbLoop, openLmdb } from '../lmdb.ts'
 import type { Lmdb } from '../lmdb.ts'
-import { nanosecondsPerOperation } from '../loops.ts'
-import type { Loop } from '../loops.ts'
+import { nanosecondsPerOperation } from '../../measure/loops.ts'
+import type { Loop } from '../../measure/loops.ts'
 import { fillTables, makeKeys, makeMaps, openTables, tableLoop } from '../rows.ts'
 import type { Tables } from '../rows.ts'
 

@@ -2,9 +2,9 @@
 import { formatSpread, printTable } from '../../measure/report.ts'
 import { ratio, spread } from '../../measure/rounds.ts'
 import type { QueueSamples } from '../jobs/queue.ts'
-import { joined } from '../loops.ts'
-import { summarised } from '../part.ts'
-import type { Folders, Part } from '../part.ts'
+import { joined } from '../../measure/loops.ts'
+import { summarised } from '../../measure/part.ts'
+import type { Folders, Part } from '../../measure/part.ts'
 import { startWorker } from '../workers.ts'
 
 const SETTINGS = { processes: 4, operations: 100_000, keys: 10_000, warmUps: 5, rounds: 8 }

@@ -1,6 +1,6 @@
-import type { Target } from '../measure/report.ts'
-import { spread } from '../measure/rounds.ts'
-import type { Spread } from '../measure/rounds.ts'
+import type { Target } from './report.ts'
+import { spread } from './rounds.ts'
+import type { Spread } from './rounds.ts'
 import type { Samples } from './loops.ts'
 
 /** What one part of the benchmark gives to the report. */

@@ -3,7 +3,7 @@
  * function for all, the call in it would see many kinds of objects and be slower than in an application. What the calls
  * return goes into a sum that the loop returns, so none can be optimised away.
  */
-import { alternate } from '../measure/rounds.ts'
+import { alternate } from './rounds.ts'
 
 export interface Variant {
   name: string
