@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { atExit } from '../measure/clean-up.ts'
 
-/** A project with the small application, in a temporary folder of its own with the packages that it uses. */
+/** A project of an application, in a temporary folder of its own with the packages that it uses. */
 export interface Project extends Disposable {
   readonly path: string
   /** The environment of whatever runs in it: temporary files stay in the project and vanish with it. */
@@ -13,18 +13,22 @@ export interface Project extends Disposable {
   clearCompileCache (): void
 }
 
+const SMALL = join(import.meta.dirname, 'project')
 const PACKAGES = ['fastify', '@platformatic', 'wattpm']
+const MODULES = join(import.meta.dirname, '..', 'node_modules')
+const OWN = { 'fastify-swoole': join(import.meta.dirname, '..', '..') } as Record<string, string>
 
-export function createProject (): Project {
+/** By default the small application that all launchers run. */
+export function createProject (template: string = SMALL, packages: string[] = PACKAGES): Project {
   const path = mkdtempSync(join(tmpdir(), 'bench-'))
   const temporary = join(path, 'tmp')
   const modules = join(path, 'node_modules')
   const remove = () => rmSync(path, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 })
   const forget = atExit(remove)
-  cpSync(join(import.meta.dirname, 'project'), path, { recursive: true })
+  cpSync(template, path, { recursive: true })
   mkdirSync(temporary)
   mkdirSync(modules)
-  for (const name of PACKAGES) symlinkSync(join(import.meta.dirname, '..', 'node_modules', name), join(modules, name))
+  for (const name of packages) symlinkSync(OWN[name] ?? join(MODULES, name), join(modules, name))
   return {
     path,
     env: { TMPDIR: temporary, NODE_ENV: 'production' },
