@@ -1,6 +1,7 @@
 import fp from 'fastify-plugin'
 import type { FastifyPluginAsync } from 'fastify'
 import atomic from './atomic/index.ts'
+import cache from './cache/index.ts'
 import { NoLauncherError, NodeUnsupportedError } from './errors.ts'
 import health from './health/index.ts'
 import lock from './lock/index.ts'
@@ -10,6 +11,7 @@ import queue from './queue/index.ts'
 import rateLimiter from './rate-limiter/index.ts'
 import { launcherRuntime, workerInfos } from './runtime.ts'
 import type { LauncherRuntime, WorkerInfo } from './runtime.ts'
+import session from './session/index.ts'
 import { memoryFor, readSlots, setSlotState } from './shared-memory/index.ts'
 import type { SharedMemory } from './shared-memory/index.ts'
 import table from './table/index.ts'
@@ -17,9 +19,11 @@ import table from './table/index.ts'
 export type { SwooleOptions } from './options/index.ts'
 export type { WorkerInfo } from './runtime.ts'
 export type { Int64Atomic, Uint32Atomic } from './atomic/index.ts'
+export type { CacheItem, SharedCache as Cache } from './cache/index.ts'
 export type { Lock, LockHandle } from './lock/index.ts'
 export type { Queue } from './queue/index.ts'
 export type { SharedRateLimiter as RateLimiter } from './rate-limiter/index.ts'
+export type { SessionStore } from './session/index.ts'
 export type { Column, SharedTable } from './table/index.ts'
 export { bytes, float, int, long, string } from './table/index.ts'
 
@@ -64,7 +68,9 @@ const swoole: FastifyPluginAsync<SwooleOptions> = async (fastify, given) => {
   fastify.decorate('swoole', launcher === undefined ? standalone(options, memory) : launched(options, memory, launcher))
 
   for (const capability of [atomic, table, lock, queue]) await fastify.register(capability)
+  if (options.cache !== false) await fastify.register(cache, options.cache)
   if (options.rateLimiter !== false) await fastify.register(rateLimiter, options.rateLimiter)
+  if (options.session !== false) await fastify.register(session, options.session)
   if (options.health !== false) await fastify.register(health, options.health)
 }
 

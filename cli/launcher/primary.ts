@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { AlreadyRunningError } from '../../plugins/errors.ts'
 import type { ResolvedOptions } from '../../plugins/options/index.ts'
 import { workerInfos } from '../../plugins/runtime.ts'
-import { createLauncherMemory, readSlots } from '../../plugins/shared-memory/index.ts'
+import { Header, createLauncherMemory, readSlots } from '../../plugins/shared-memory/index.ts'
 import type { LauncherMemory } from '../../plugins/shared-memory/index.ts'
 import { setAside } from './cache-folder.ts'
 import { listenForCommands } from './control-server.ts'
@@ -138,6 +138,7 @@ class RunningPrimary implements Primary {
 
   reload ({ clearCache, clearOpcache, roles = ['http', 'task'] }: ReloadRequest, progress: (line: string) => void): Reload {
     const old = this.#clearCaches(clearCache, clearOpcache)
+    if (clearCache) this.#count(Header.CACHE_RELOADS)
     const reload = rollingReload(this.#fleet, roles, progress)
     const discard = () => old.forEach((folder) => folder.discard())
     reload.finished.then(discard, discard)
@@ -159,6 +160,7 @@ class RunningPrimary implements Primary {
       case 'reload':
         if (!request.onlyCache) return this.reload(request, progress).finished
         this.#clearCaches(request.clearCache, request.clearOpcache).forEach((folder) => folder.discard())
+        if (request.clearCache) this.#count(Header.CACHE_CLEARS)
         return null
       case 'stop':
         return this.#shutDown({ force: request.force, code: 0, timeoutMs: request.timeoutMs, progress })
@@ -186,6 +188,11 @@ class RunningPrimary implements Primary {
       setAside(clearCache && cacheFolder !== null ? resolve(project, cacheFolder) : null),
       setAside(clearOpcache ? compileCache : null)
     ]
+  }
+
+  /** Tells the workers, who read it where they use it. */
+  #count (word: number): void {
+    Atomics.add(this.#memory.memory.region.i32, word, 1)
   }
 
   async #reloadForWorker (worker: WorkerProcess, id: number): Promise<void> {

@@ -47,7 +47,7 @@ export const schema = {
     processPool: { anyOf: [processPool, { const: false }], default: {} },
     websocket: { anyOf: [websocket, { const: false }], default: {} },
     debug: { anyOf: [debug, { const: false }], default: {} },
-    cache: { anyOf: [cache, { const: false }], default: false },
+    cache: { anyOf: [cache, { const: false }], default: {} },
     session: { anyOf: [session, { const: false }], default: false },
     dashboard: { anyOf: [dashboard, { const: false }], default: false },
     health: { anyOf: [health, { const: false }], default: false }

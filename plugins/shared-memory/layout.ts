@@ -47,7 +47,10 @@ export const Header = {
   /** Slots at or above this were never used: loops over slots end here. */
   SLOTS_USED: 10,
   /** Grows by one with each recovery of a dead worker's slot. */
-  DEATHS: 11
+  DEATHS: 11,
+  /** Grows by one with each reload that clears caches, before the first new worker starts, and with each clearing without a reload. */
+  CACHE_RELOADS: 12,
+  CACHE_CLEARS: 13
 } as const
 
 /** Words of a slot, relative to its first. Doubles stand at even words. */

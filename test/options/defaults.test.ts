@@ -67,7 +67,7 @@ const defaults: ResolvedOptions = {
   processPool: { enabled: false, size: 4 },
   websocket: { enabled: false, maxFrameSize: 65535, compression: true },
   debug: { enabled: false, enableDd: true, enableVarDump: true },
-  cache: false,
+  cache: { size: null, ttl: 3_600_000, computeTimeout: 30_000, clearOnReload: false },
   session: false,
   dashboard: false,
   health: false
@@ -80,7 +80,7 @@ function at (options: object, path: readonly string[]): unknown {
 const resolved = resolveOptions({})
 
 for (const { path } of leaves()) {
-  if (path[0] === 'health') continue
+  if (path[0] === 'health' || path[0] === 'session') continue
   t.test(`${path.join('.')} has its default`, async t => {
     const expected = at(defaults, path)
     t.not(expected, undefined)
@@ -96,8 +96,21 @@ t.test('health has its paths once it is given', async t => {
   t.strictSame(resolveOptions({ health: {} }).health, { live: '/livez', ready: '/readyz' })
 })
 
+t.test('session has its defaults once it is given', async t => {
+  t.strictSame(resolveOptions({ session: {} }).session, {
+    secret: null,
+    ttl: 3_600_000,
+    rolling: true,
+    saveUninitialized: false,
+    size: 8_388_608,
+    maxBytes: 65_536,
+    cookieName: 'sessionId',
+    cookie: { path: '/', domain: null, secure: 'auto', httpOnly: true, sameSite: 'lax', partitioned: false, persistent: true }
+  })
+})
+
 t.test('what was resolved can be resolved again', async t => {
-  const once = resolveOptions({ health: {}, https: { protocols: 'TLSv1.2 | TLSv1.3' }, performance: { maxMemory: '1gb', stuckTimeout: '1.5s' } })
+  const once = resolveOptions({ health: {}, session: { secret: ['s'.repeat(32)], ttl: '30d' }, https: { protocols: 'TLSv1.2 | TLSv1.3' }, performance: { maxMemory: '1gb', stuckTimeout: '1.5s' } })
   t.strictSame(resolveOptions(once), once)
 })
 
@@ -151,7 +164,7 @@ t.test('the types follow the schemas', async t => {
   // @ts-expect-error a key that does not exist
   const key: SwooleOptions = { performance: { workersNum: 2 } }
   // @ts-expect-error a block without keys takes none
-  const none: SwooleOptions = { cache: { ttl: 1 } }
+  const none: SwooleOptions = { dashboard: { ttl: 1 } }
   // @ts-expect-error this block cannot be left out
   const left: SwooleOptions = { performance: false }
   t.ok([bytes, ms, given, text, engine, key, none, left])

@@ -59,8 +59,6 @@ const pending = [
   'debug.enabled',
   'debug.enableDd',
   'debug.enableVarDump',
-  'cache',
-  'session',
   'dashboard'
 ]
 
@@ -95,6 +93,18 @@ const effective = [
   'rateLimiter.window',
   'rateLimiter.global',
   'rateLimiter.maxKeys',
+  'cache.size',
+  'cache.ttl',
+  'cache.computeTimeout',
+  'cache.clearOnReload',
+  'session.secret',
+  'session.ttl',
+  'session.rolling',
+  'session.saveUninitialized',
+  'session.size',
+  'session.maxBytes',
+  'session.cookieName',
+  ...['path', 'domain', 'secure', 'httpOnly', 'sameSite', 'partitioned', 'persistent'].map(key => `session.cookie.${key}`),
   'health.live',
   'health.ready',
   'log.file'

@@ -85,7 +85,7 @@ t.test('an unknown option names the nearest one and its neighbours', async t => 
   t.strictSame(problems({ task: { worker_num: 2 } }), ['task.worker_num is not an option: did you mean task.workerNum? task has workerNum, maxRequest'])
   t.strictSame(problems({ rateLimiter: { windowSeconds: 2 } }), ['rateLimiter.windowSeconds is not an option: did you mean rateLimiter.window? rateLimiter has enabled, maxRequests, window, global, maxKeys'])
   t.strictSame(problems({ task: { colour: 2 } }), ['task.colour is not an option: task has workerNum, maxRequest'])
-  t.strictSame(problems({ cache: { ttl: 2 } }), ['cache.ttl is not an option: cache has no keys'])
+  t.strictSame(problems({ dashboard: { hue: 2 } }), ['dashboard.hue is not an option: dashboard has no keys'])
   t.match(problems({ performence: {} })[0], 'performence is not an option: did you mean performance? The options are engine, http, ')
   t.match(problems({ stuckTimeout: 5 })[0], 'stuckTimeout is not an option: did you mean performance.stuckTimeout? ')
   t.match(problems({ colour: 5 })[0], 'colour is not an option: The options are engine, http, ')

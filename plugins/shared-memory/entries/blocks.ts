@@ -97,16 +97,14 @@ export class Blocks {
     const i32 = this.#i32
     let block = first
     let at = this.#arena.wordOf(block) + start
-    let end = at - start + BLOCK_WORDS
-    for (let n = 0; n < words; n++) {
-      if (at === end) {
-        block = this.#next(block)
-        at = this.#arena.wordOf(block) + BODY_WORD
-        end = at - BODY_WORD + BLOCK_WORDS
-      }
-      i32[at++] = from[n]!
+    let room = BLOCK_WORDS - start
+    for (let n = 0; ;) {
+      for (const end = at + Math.min(words - n, room); at < end;) i32[at++] = from[n++]!
+      if (n === words) return block
+      block = this.#next(block)
+      at = this.#arena.wordOf(block) + BODY_WORD
+      room = BLOCK_WORDS - BODY_WORD
     }
-    return block
   }
 
   /** Reads words of a chain. False: the chain is another by now. */
@@ -114,17 +112,15 @@ export class Blocks {
     const i32 = this.#i32
     let block = first
     let at = this.#arena.wordOf(block) + start
-    let end = at - start + BLOCK_WORDS
-    for (let n = 0; n < words; n++) {
-      if (at === end) {
-        block = this.#next(block)
-        if (!this.#arena.isBlock(block)) return false
-        at = this.#arena.wordOf(block) + BODY_WORD
-        end = at - BODY_WORD + BLOCK_WORDS
-      }
-      to[n] = i32[at++]!
+    let room = BLOCK_WORDS - start
+    for (let n = 0; ;) {
+      for (const end = at + Math.min(words - n, room); at < end;) to[n++] = i32[at++]!
+      if (n === words) return true
+      block = this.#next(block)
+      if (!this.#arena.isBlock(block)) return false
+      at = this.#arena.wordOf(block) + BODY_WORD
+      room = BLOCK_WORDS - BODY_WORD
     }
-    return true
   }
 
   #giveBack (hand: number): void {

@@ -157,19 +157,28 @@ export class SharedEntries {
 
   /** Copies the entry's value to `scratch` and tells of it in `found`. False: there is none, or it is past its time, the stale one too. */
   read (space: EntrySpace, key: string, nowMs: number): boolean {
+    const isFound = this.look(space, key, nowMs)
+    this.#f64[this.#hand + (isFound ? HandDouble.HITS : HandDouble.MISSES)]!++
+    return isFound
+  }
+
+  /** The same, and counts neither as a hit nor as a miss. */
+  look (space: EntrySpace, key: string, nowMs: number): boolean {
     this.#seek(space, key)
     for (let n = 0; n < READS; n++) {
       const block = this.#find()
-      if (block === 0) return this.#missed()
+      if (block === 0) return false
       const isFresh = this.#copy(block, nowMs)
-      if (isFresh !== undefined) return isFresh ? this.#hit(block) : this.#missed()
+      if (isFresh === undefined) continue
+      if (isFresh) this.#eviction.read(this.#arena.wordOf(block))
+      return isFresh
     }
     // It is written faster than it can be read.
     this.#enter()
     const block = this.#walk()
     const isFresh = block !== 0 && this.#copy(block, nowMs) === true
     this.#leave()
-    return isFresh ? this.#hit(block) : this.#missed()
+    return isFresh
   }
 
   /** Whether `read` would find it, and not stale. */
@@ -399,17 +408,6 @@ export class SharedEntries {
     fence()
     if (Atomics.load(i32, entry + BlockWord.GEN) !== generation) return undefined
     return found.staleMs > nowMs
-  }
-
-  #hit (block: number): true {
-    this.#f64[this.#hand + HandDouble.HITS]!++
-    this.#eviction.read(this.#arena.wordOf(block))
-    return true
-  }
-
-  #missed (): false {
-    this.#f64[this.#hand + HandDouble.MISSES]!++
-    return false
   }
 
   /** So many blocks in this worker's hand; 0: there are none to be had. */

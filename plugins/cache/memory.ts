@@ -1,0 +1,282 @@
+import { setImmediate } from 'node:timers/promises'
+import { KeyInvalidError, OptionsInvalidError, ValueTooLongError } from '../errors.ts'
+import { showValue } from '../options/show.ts'
+import type { EntriesStats } from '../shared-memory/index.ts'
+import type { Flight } from './flights.ts'
+import { CacheItem, keepingOf, requireTags } from './item.ts'
+import type { GetOptions, Keeping, KeepOptions } from './item.ts'
+import type { CacheStore, Stored } from './store.ts'
+
+export type Compute<T> = (item: CacheItem) => T | Promise<T>
+
+export interface CacheTimes {
+  /** How long a value is fresh that does not say. */
+  ttlMs: number
+  /** How long one waits for what another computes, before it computes that itself. */
+  computeTimeoutMs: number
+}
+
+/** What is computed in this worker, or waited for: one at a time for a key. */
+interface Run {
+  readonly value: Promise<unknown>
+  /** When it began, in invalidations. */
+  readonly epoch: number
+  flight?: Flight
+}
+
+const LONGEST_PREFIX = 60
+/** So long many entries are looked at before others have their turn. */
+const TURN_MS = 2
+const WARNING_EVERY_MS = 60_000
+
+/**
+ * A cache that all workers share, in bounded memory. Values are data (see `Encoded.setData`), and each `get` gives a copy of
+ * one's own. After Symfony's CacheInterface, and the original's `SwooleCacheAdapter`.
+ */
+export class SharedCache {
+  readonly #store: CacheStore
+  readonly #times: CacheTimes
+  readonly #prefix: string
+  readonly #runs: Map<string, Run>
+  #warnedAtMs = -WARNING_EVERY_MS
+
+  constructor (store: CacheStore, times: CacheTimes, prefix = '', runs = new Map<string, Run>()) {
+    this.#store = store
+    this.#times = times
+    this.#prefix = prefix
+    this.#runs = runs
+  }
+
+  /**
+   * The value of the key. Without `compute`: undefined when there is none that is fresh. With it: what that makes, which
+   * is kept; of all that ask at the same time, in all workers, one computes and the others wait. When its worker dies, another
+   * one computes; its error goes to all and is not kept.
+   *
+   * Rejects with what `compute` throws, and with FST_SWOOLE_KEY_INVALID, _OPTIONS_INVALID, _DURATION_INVALID, _VALUE_INVALID (a value
+   * that is not data), _MEMORY_FULL, _CLOSED. A value that is too large is given, not kept, and logged.
+   */
+  get<T> (key: string): Promise<T | undefined>
+  get<T> (key: string, compute: Compute<T>, options?: GetOptions): Promise<T>
+  get (key: string, compute?: Compute<unknown>, options?: GetOptions): Promise<unknown> {
+    try {
+      const full = this.#keyOf(key)
+      const nowMs = Date.now()
+      const found = this.#store.read(this.#store.values, full, nowMs)
+      if (compute === undefined) return Promise.resolve(found === undefined || found.isStale ? undefined : found.value)
+      if (found === undefined) return this.#compute(full, compute, options)
+      if (found.isStale) this.#refresh(full, compute, options)
+      else if (options?.beta && isDue(found, options.beta, nowMs)) {
+        if (options.beta === Infinity) return this.#compute(full, compute, options, true)
+        this.#refresh(full, compute, options)
+      }
+      return Promise.resolve(found.value)
+    } catch (error) {
+      return Promise.reject(error)
+    }
+  }
+
+  /**
+   * Keeps a value. Rejects with FST_SWOOLE_KEY_INVALID, _VALUE_INVALID, _VALUE_TOO_LONG (more than a quarter of the cache),
+   * _OPTIONS_INVALID, _DURATION_INVALID, _MEMORY_FULL.
+   */
+  async set (key: string, value: unknown, options?: KeepOptions): Promise<void> {
+    const full = this.#keyOf(key)
+    const { ttlMs, tags } = keepingOf(options, this.#times.ttlMs)
+    const store = this.#store
+    this.#forget(full)
+    if (ttlMs === 0) {
+      store.delete(store.values, full)
+      return
+    }
+    store.flights.cancel(store.values, full)
+    if (store.write(store.values, full, value, { nowMs: Date.now(), ttlMs, tags: this.#tagsOf(tags) }) === 'too large') {
+      throw new ValueTooLongError(`The value for the key ${showValue(key)} of the cache`, store.sizeOf(value), store.maxBytes)
+    }
+  }
+
+  /** Whether there is a fresh value. Rejects with FST_SWOOLE_KEY_INVALID. */
+  async has (key: string): Promise<boolean> {
+    return this.#store.has(this.#store.values, this.#keyOf(key), Date.now())
+  }
+
+  /** How many of them there were. What is computed for one of them at the moment is not kept. Rejects with FST_SWOOLE_KEY_INVALID. */
+  async delete (...keys: string[]): Promise<number> {
+    let deleted = 0
+    for (const full of keys.map((key) => this.#keyOf(key))) {
+      this.#forget(full)
+      if (this.#store.delete(this.#store.values, full)) deleted++
+    }
+    return deleted
+  }
+
+  /**
+   * Removes all values and HTTP answers that have one of the tags, and says how many. What is being computed and comes to have
+   * one is not kept. Rejects with FST_SWOOLE_OPTIONS_INVALID.
+   */
+  async invalidateTags (...tags: string[]): Promise<number> {
+    let removed = 0
+    for (const tag of this.#tagsOf(requireTags(tags))) removed += await this.#sum(this.#store.invalidate(tag))
+    return removed
+  }
+
+  /** Removes all values and HTTP answers; of a namespace all of its values. */
+  async clear (): Promise<void> {
+    const { values, answers } = this.#store
+    for (const key of [...this.#runs.keys()].filter((key) => key.startsWith(this.#prefix))) this.#forget(key)
+    await this.#sum(this.#store.clear(this.#prefix === '' ? [values, answers] : [values], this.#prefix))
+  }
+
+  /**
+   * The same cache with `prefix` before all keys and tags; its `clear` removes what begins so. Prefixes of namespaces in one
+   * another may have 60 characters in all. Throws FST_SWOOLE_OPTIONS_INVALID.
+   */
+  namespace (prefix: string): SharedCache {
+    const full = this.#prefix + prefix
+    if (typeof prefix !== 'string' || prefix === '' || full.length > LONGEST_PREFIX) {
+      throw new OptionsInvalidError(`The prefix of a namespace of the cache is ${showValue(prefix)}, but must be a string of at least one character, and no more than ${LONGEST_PREFIX} with those it is in`)
+    }
+    return new SharedCache(this.#store, this.#times, full, this.#runs)
+  }
+
+  /** Of the whole cache, over all workers. */
+  stats (): EntriesStats {
+    return this.#store.stats()
+  }
+
+  async #compute (key: string, compute: Compute<unknown>, options: GetOptions | undefined, isForced = false): Promise<unknown> {
+    const keeping = keepingOf(options, this.#times.ttlMs)
+    const running = this.#runs.get(key)
+    if (running === undefined || !this.#isJoinable(running)) return await this.#start(key, (run) => this.#lead(run, key, compute, keeping, isForced))
+
+    const hasEnded = await settled(running.value, this.#times.computeTimeoutMs)
+    if (!hasEnded) return await this.#make(key, compute, keeping, undefined)
+    const found = this.#store.look(this.#store.values, key, Date.now())
+    return found === undefined || found.isStale ? this.#store.copyOf(await running.value) : found.value
+  }
+
+  /** In the background, unless some worker is at it. */
+  #refresh (key: string, compute: Compute<unknown>, options: GetOptions | undefined): void {
+    if (this.#runs.has(key)) return
+    const keeping = keepingOf(options, this.#times.ttlMs)
+    const flight = this.#store.flights.claim(this.#store.values, key, { follows: false })
+    if (!flight.isLeader) return
+    this.#start(key, (run) => this.#make(key, compute, keeping, Object.assign(run, { flight })))
+      .catch((error) => this.#store.log.warn({ key, err: error }, 'a value of the cache could not be computed anew: the old one is given until it is too old'))
+  }
+
+  #start (key: string, work: (run: { epoch: number, flight?: Flight }) => Promise<unknown>): Promise<unknown> {
+    const started = { epoch: this.#store.epoch() }
+    const run: Run = Object.assign(started, { value: work(started) })
+    this.#runs.set(key, run)
+    const end = () => { if (this.#runs.get(key) === run) this.#runs.delete(key) }
+    run.value.then(end, end)
+    return run.value
+  }
+
+  /** Computes, or waits for whoever does. */
+  async #lead (run: { epoch: number, flight?: Flight }, key: string, compute: Compute<unknown>, keeping: Keeping, isForced: boolean): Promise<unknown> {
+    const store = this.#store
+    for (;;) {
+      const flight = store.flights.claim(store.values, key)
+      if (flight.isLeader) {
+        run.flight = flight
+        run.epoch = store.epoch()
+        return await this.#make(key, compute, keeping, run, isForced)
+      }
+      const hasEnded = await store.flights.ended(flight, { timeoutMs: this.#times.computeTimeoutMs })
+      const found = store.look(store.values, key, Date.now())
+      if (found !== undefined && !found.isStale) return found.value
+      const outcome = hasEnded ? store.outcome(flight) : { alone: true as const }
+      if (outcome === undefined) continue
+      if ('error' in outcome) throw outcome.error
+      return 'alone' in outcome ? await this.#make(key, compute, keeping, undefined) : outcome.value
+    }
+  }
+
+  /** Computes and keeps. Without a run it is computed for its caller alone. */
+  async #make (key: string, compute: Compute<unknown>, keeping: Keeping, run: { epoch: number, flight?: Flight } | undefined, isForced = true): Promise<unknown> {
+    const store = this.#store
+    const flight = run?.flight
+    let leave: (() => void) | undefined
+    try {
+      // Another may have ended between the look and the claim.
+      const found = isForced ? undefined : store.look(store.values, key, Date.now())
+      if (found !== undefined && !found.isStale) return found.value
+
+      const item = new CacheItem(key.slice(this.#prefix.length), keeping.ttlMs, keeping.tags, this.#times.ttlMs)
+      const startedAt = performance.now()
+      const value = await compute(item)
+      const computeMs = Math.min(Math.round(performance.now() - startedAt), 2 ** 31 - 1)
+      if (item.ttlMs === 0) {
+        store.copyOf(value)
+        leave = () => store.leave(flight!, { value })
+        return value
+      }
+      const outcome = store.write(store.values, key, value, {
+        nowMs: Date.now(), ttlMs: item.ttlMs, staleMs: keeping.staleMs, tags: this.#tagsOf(item.tags), computeMs, flight, sinceEpoch: run?.epoch
+      })
+      if (outcome === 'too large') {
+        this.#warnOfSize(key, value)
+        leave = () => store.leave(flight!, { alone: true })
+      }
+      return value
+    } catch (error) {
+      leave = () => store.leave(flight!, { error })
+      throw error
+    } finally {
+      if (flight !== undefined) store.flights.end(flight, leave)
+    }
+  }
+
+  /** What was begun before the key was deleted, or anything invalidated, is not for who asks after that. */
+  #isJoinable ({ epoch, flight }: Run): boolean {
+    return epoch === this.#store.epoch() && (flight === undefined || this.#store.flights.isCurrent(flight))
+  }
+
+  #forget (key: string): void {
+    this.#runs.delete(key)
+  }
+
+  #warnOfSize (key: string, value: unknown): void {
+    const nowMs = performance.now()
+    if (nowMs - this.#warnedAtMs < WARNING_EVERY_MS) return
+    this.#warnedAtMs = nowMs
+    this.#store.log.warn({ key, bytes: this.#store.sizeOf(value), maxBytes: this.#store.maxBytes }, 'a value is too large for the cache and was not kept: raise cache.size')
+  }
+
+  async #sum (counts: Iterable<number>): Promise<number> {
+    let sum = 0
+    let turn = performance.now()
+    for (const count of counts) {
+      sum += count
+      if (performance.now() - turn < TURN_MS) continue
+      await setImmediate()
+      turn = performance.now()
+    }
+    return sum
+  }
+
+  #keyOf (key: string): string {
+    if (typeof key !== 'string') throw new KeyInvalidError('the cache', showValue(key), 'a string')
+    return this.#prefix === '' ? key : this.#prefix + key
+  }
+
+  #tagsOf (tags: string[]): string[] {
+    return this.#prefix === '' ? tags : tags.map((tag) => this.#prefix + tag)
+  }
+}
+
+/** Whether to compute it anew before it expires. */
+function isDue ({ expiresMs, computeMs }: Stored, beta: number, nowMs: number): boolean {
+  return beta === Infinity || nowMs - computeMs * beta * Math.log(Math.random()) >= expiresMs
+}
+
+/** Rejects as the promise does; false when that takes longer. */
+async function settled (promise: Promise<unknown>, timeoutMs: number): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined
+  try {
+    return await Promise.race([promise.then(() => true), new Promise<boolean>((resolve) => { timer = setTimeout(resolve, timeoutMs, false) })])
+  } finally {
+    clearTimeout(timer)
+  }
+}

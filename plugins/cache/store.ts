@@ -1,0 +1,220 @@
+import type { FastifyBaseLogger } from 'fastify'
+import { Header, SharedEntries } from '../shared-memory/index.ts'
+import type { EntriesStats, EntrySpace, SharedMemory } from '../shared-memory/index.ts'
+import { Encoded, decode, isKind, read } from '../values/index.ts'
+import { Flights } from './flights.ts'
+import type { Flight } from './flights.ts'
+
+/** What was kept under a key: a copy of one's own. */
+export interface Stored {
+  value: unknown
+  /** It has expired, but may be given while another is made. */
+  isStale: boolean
+  createdMs: number
+  expiresMs: number
+  /** How long it took to make; 0 when that is not known. */
+  computeMs: number
+}
+
+export interface StoreOptions {
+  nowMs: number
+  ttlMs: number
+  /** How long it may be given as stale after that; 0 by default. */
+  staleMs?: number
+  computeMs?: number
+  tags?: readonly string[]
+  /** In which it was made: it is not written when the key was written, deleted or cleared, or a tag invalidated, since that began. */
+  flight?: Flight | undefined
+  sinceEpoch?: number | undefined
+}
+
+export interface CacheSettings {
+  /** Bytes of shared memory that all entries together take. */
+  size: number
+  /** Whether a reload clears values, and not only answers. */
+  clearOnReload: boolean
+}
+
+/** What waits for those that followed a flight which stored nothing. */
+export type Outcome = { error: unknown } | { value: unknown } | { alone: true }
+
+const OUTCOME_MS = 10_000
+
+/** The entries of an application's cache, in memory that all workers share. It is taken when the first is written. */
+export class CacheStore {
+  readonly log: FastifyBaseLogger
+  readonly #memory: SharedMemory
+  readonly #settings: CacheSettings
+  readonly #encoded = new Encoded()
+  /** Reloads before the code of this worker: what older code made is not its own. */
+  readonly #reloads: number
+  #entries: SharedEntries | undefined
+  #flights: Flights | undefined
+  #outcomes: EntrySpace | undefined
+  #spaces: { clears: number, values: EntrySpace, answers: EntrySpace } | undefined
+
+  constructor (memory: SharedMemory, settings: CacheSettings, log: FastifyBaseLogger) {
+    this.#memory = memory
+    this.#settings = settings
+    this.log = log
+    this.#reloads = Atomics.load(memory.region.i32, Header.CACHE_RELOADS)
+  }
+
+  /** Keys of values. Those of before a clearing, by a reload or from the command line, are in another space, which nobody reads. */
+  get values (): EntrySpace {
+    return this.#currentSpaces().values
+  }
+
+  /** Keys of HTTP answers. */
+  get answers (): EntrySpace {
+    return this.#currentSpaces().answers
+  }
+
+  get flights (): Flights {
+    this.#flights ??= new Flights(this.#memory)
+    return this.#flights
+  }
+
+  /** The most bytes that a value can have. */
+  get maxBytes (): number {
+    return this.#open().maxBytes
+  }
+
+  /** Undefined: there is none, or what there was cannot be read, and has been removed. */
+  read (space: EntrySpace, key: string, nowMs: number): Stored | undefined {
+    const entries = this.#open()
+    return entries.read(space, key, nowMs) ? this.#decode(entries, space, key, nowMs) : undefined
+  }
+
+  /** The same, for one who has missed already: it counts neither as a hit nor as a miss. */
+  look (space: EntrySpace, key: string, nowMs: number): Stored | undefined {
+    const entries = this.#open()
+    return entries.look(space, key, nowMs) ? this.#decode(entries, space, key, nowMs) : undefined
+  }
+
+  has (space: EntrySpace, key: string, nowMs: number): boolean {
+    return this.#open().has(space, key, nowMs)
+  }
+
+  /** 'conflict': it was out of date already, see `flight`. Throws FST_SWOOLE_VALUE_INVALID, _MEMORY_FULL. */
+  write (space: EntrySpace, key: string, value: unknown, { nowMs, ttlMs, staleMs = 0, flight, sinceEpoch, ...options }: StoreOptions): 'written' | 'too large' | 'conflict' {
+    const entries = this.#open()
+    const encoded = this.#encoded
+    encoded.setData(value, `The value for the key ${JSON.stringify(key.slice(0, 80))} of the cache`)
+    const isWanted = flight === undefined ? undefined : () => this.flights.isCurrent(flight)
+    const expiresMs = nowMs + ttlMs
+    try {
+      return entries.write(space, key, encoded, { ...options, nowMs, expiresMs, staleMs: expiresMs + staleMs, ...isWanted && { isWanted }, ...sinceEpoch !== undefined && { sinceEpoch } })
+    } finally {
+      encoded.clear()
+    }
+  }
+
+  /** A copy of the value, as `read` would give it. */
+  copyOf (value: unknown): unknown {
+    const encoded = this.#encoded
+    encoded.setData(value, 'The value')
+    const { scratch } = this.#open()
+    encoded.write(scratch.reserve(encoded.bytes), 0)
+    const { kind, bytes } = encoded
+    encoded.clear()
+    return decode(kind, read(scratch, kind, 0, bytes))
+  }
+
+  /** How many bytes the value takes. */
+  sizeOf (value: unknown): number {
+    this.#encoded.setData(value, 'The value')
+    const { bytes } = this.#encoded
+    this.#encoded.clear()
+    return bytes
+  }
+
+  /** Whoever computes the key at the moment computes it in vain. */
+  delete (space: EntrySpace, key: string): boolean {
+    this.flights.cancel(space, key)
+    return this.#open().remove(space, key, Date.now())
+  }
+
+  /** The time of invalidations, for `sinceEpoch`. */
+  epoch (): number {
+    return this.#open().epoch()
+  }
+
+  invalidate (tag: string): Generator<number> {
+    return this.#open().invalidate(tag, Date.now())
+  }
+
+  clear (spaces: readonly EntrySpace[], prefix: string): Generator<number> {
+    return this.#open().clear(spaces, prefix)
+  }
+
+  /** For those that follow the flight, when they find nothing. */
+  leave ({ key, id }: Flight, outcome: Outcome): void {
+    const left = 'error' in outcome ? { id, error: dataOfError(outcome.error) } : { id, ...outcome }
+    if (this.write(this.#outcomesSpace(), key, left, { nowMs: Date.now(), ttlMs: OUTCOME_MS }) === 'too large') {
+      this.write(this.#outcomesSpace(), key, { id, alone: true }, { nowMs: Date.now(), ttlMs: OUTCOME_MS })
+    }
+  }
+
+  /** What was left for those that follow this flight. */
+  outcome ({ key, id }: Flight): Outcome | undefined {
+    const left = this.look(this.#outcomesSpace(), key, Date.now())?.value as Outcome & { id: number } | undefined
+    if (left?.id !== id) return undefined
+    return 'error' in left ? { error: errorOf(left.error as ErrorData) } : left
+  }
+
+  stats (): EntriesStats {
+    return this.#open().stats()
+  }
+
+  #decode (entries: SharedEntries, space: EntrySpace, key: string, nowMs: number): Stored | undefined {
+    const { kind, bytes, version, createdMs, expiresMs, computeMs } = entries.found
+    try {
+      if (!isKind(kind)) throw new RangeError(`a value of kind ${kind}`)
+      const value = decode(kind, read(entries.scratch, kind, 0, bytes))
+      return { value, isStale: expiresMs <= nowMs, createdMs, expiresMs, computeMs }
+    } catch (error) {
+      entries.removeCorrupt(space, key, version)
+      this.log.warn({ key, err: error }, 'an entry of the cache is damaged: it was removed')
+      return undefined
+    }
+  }
+
+  #open (): SharedEntries {
+    const bytes = this.#settings.size
+    this.#entries ??= new SharedEntries(this.#memory, { type: 'cache', name: `${bytes} bytes`, bytes, eviction: 's3-fifo' })
+    return this.#entries
+  }
+
+  #outcomesSpace (): EntrySpace {
+    this.#outcomes ??= this.#open().space('outcomes')
+    return this.#outcomes
+  }
+
+  #currentSpaces () {
+    const clears = Atomics.load(this.#memory.region.i32, Header.CACHE_CLEARS)
+    if (this.#spaces?.clears === clears) return this.#spaces
+    const entries = this.#open()
+    const space = (name: string, reloads: number) => entries.space(`${name} after ${clears} clears and ${reloads} reloads`)
+    this.#spaces = { clears, values: space('values', this.#settings.clearOnReload ? this.#reloads : 0), answers: space('answers', this.#reloads) }
+    return this.#spaces
+  }
+}
+
+interface ErrorData {
+  name: string
+  message: string
+  properties: Record<string, unknown>
+}
+
+/** An error as data: what it is called, what it says, and those of its own properties that are data. */
+function dataOfError (error: unknown): ErrorData {
+  if (!(error instanceof Error)) return { name: 'Error', message: String(error), properties: {} }
+  const properties = Object.entries(error).filter(([, value]) => ['string', 'number', 'boolean'].includes(typeof value))
+  return { name: error.name, message: error.message, properties: Object.fromEntries(properties) }
+}
+
+function errorOf ({ name, message, properties }: ErrorData): Error {
+  const error = Object.assign(new Error(message), properties)
+  return Object.defineProperty(error, 'name', { value: name, configurable: true, writable: true })
+}
