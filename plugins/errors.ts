@@ -42,6 +42,12 @@ export const DeadlockError = createError('FST_SWOOLE_DEADLOCK', 'Waiting for the
 // rate limits
 export const RateLimitedError = createError('FST_SWOOLE_RATE_LIMITED', 'Too many requests: try again in %s s', 429)
 
+// sessions
+export const SessionTooLargeError = createError('FST_SWOOLE_SESSION_TOO_LARGE', 'The session has %s bytes, the most it can have is %s, and nothing of it was stored: keep less in it, or raise session.maxBytes', 500, RangeError)
+
+// packages that not every application needs
+export const PackageMissingError = createError('FST_SWOOLE_PACKAGE_MISSING', '%s needs %s: npm install %s', 500)
+
 // runtime and launcher
 export const NodeUnsupportedError = createError('FST_SWOOLE_NODE_UNSUPPORTED', 'fastify-swoole needs Node.js %s or newer; this is %s', 500)
 export const ReloadFailedError = createError('FST_SWOOLE_RELOAD_FAILED', 'The reload failed, the old workers still serve: %s', 503)

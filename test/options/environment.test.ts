@@ -19,8 +19,12 @@ function another ({ path, schema }: Leaf): [string, unknown] {
   if (schema.enum !== undefined) return schema.enum.filter(value => value !== schema.default).map(value => [String(value), value] as [string, unknown])[0]!
   if (types.includes('integer')) return ['7', 7]
   if (types.includes('boolean')) return [String(!schema.default), !schema.default]
+  if (path.at(-1) === 'secret') return [`${'a'.repeat(32)}, ${'b'.repeat(40)}`, ['a'.repeat(32), 'b'.repeat(40)]]
   if (types.includes('array')) return ['/a, /b', ['/a', '/b']]
-  if (types.includes('string')) return ['/other', '/other']
+  if (types.includes('string')) {
+    const other = new RegExp(schema.pattern ?? '').test('/other') ? '/other' : 'other'
+    return [other, other]
+  }
   t.equal(path.length, 1, 'a block without keys')
   return ['true', {}]
 }
@@ -77,6 +81,9 @@ const refused: Array<[string, string, string]> = [
   ['FASTIFY_SWOOLE_PERFORMANCE_DAEMONIZE', 'yes', 'is "yes", but must be true or false'],
   ['FASTIFY_SWOOLE_ENGINE', 'sqlite', 'is "sqlite", but must be one of "memory", "redis"'],
   ['FASTIFY_SWOOLE_SCHEDULER', 'maybe', 'is "maybe", but must be an object, or false'],
+  ['FASTIFY_SWOOLE_SESSION_SECRET', 'short', 'is [hidden], but must be a string of at least 32 characters, or a list of such, or null'],
+  ['FASTIFY_SWOOLE_SESSION_COOKIE_SECURE', 'maybe', 'is "maybe", but must be one of true, false, "auto"'],
+  ['FASTIFY_SWOOLE_SESSION_COOKIE_NAME', 'a b', 'is "a b", but must be a name that a cookie may have'],
   ['FASTIFY_SWOOLE_HTTPS_PROTOCOLS', 'TLSv1.2,SSLv3', 'is "SSLv3", but must be one of "TLSv1.2", "TLSv1.3"'],
   ['FASTIFY_SWOOLE_PERFORMANCE_WORKERS_NUM', '4', 'sets no option: did you mean FASTIFY_SWOOLE_PERFORMANCE_WORKER_NUM?'],
   ['FASTIFY_SWOOLE_COLOUR', 'red', 'sets no option'],

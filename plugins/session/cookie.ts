@@ -1,0 +1,76 @@
+/** A session as a store meets it: a plain object, or the live one of @fastify/session or express-session. */
+export interface SessionLike {
+  cookie?: CookieLike
+}
+
+/** The cookie of a session; expires is a Date, or what a store made of one. */
+export interface CookieLike {
+  expires?: Date | string | number | boolean | null
+  originalMaxAge?: number | null
+  maxAge?: number | null
+}
+
+/** A session as it is stored, without a property that is undefined. */
+export type PlainSession = Record<string, unknown>
+
+interface Times {
+  expiresMs: number
+  /** From the last request to the end. */
+  lifeMs: number
+}
+
+const NOT_STORED = new Set(['expires', 'originalExpires'])
+
+/**
+ * What is stored of a session. That it expires is no part of it, so that a session whose time only moves on has not
+ * changed; but a date that was set instead of a maximum age is.
+ */
+export function plainSession (session: object): PlainSession {
+  const { cookie } = session as SessionLike
+  const plain: PlainSession = cookie === undefined || cookie === null ? {} : { cookie: plainCookie(cookie) }
+  for (const [name, value] of Object.entries(session)) {
+    // JSON leaves undefined out as well. No object of ours has another prototype because of a session.
+    if (name !== 'cookie' && name !== '__proto__' && value !== undefined) plain[name] = value
+  }
+  return plain
+}
+
+/** When the session ends, by its cookie; `ttlMs` counts when that ends with the browser. */
+export function timesOf (session: object, nowMs: number, ttlMs: number): Times {
+  const { cookie } = session as SessionLike
+  const ageMs = ageOf(cookie)
+  const expiresMs = dateOf(cookie?.expires)
+  if (ageMs !== undefined) return { expiresMs: expiresMs ?? nowMs + ageMs, lifeMs: ageMs }
+  if (expiresMs !== undefined) return { expiresMs, lifeMs: expiresMs - nowMs }
+  return { expiresMs: nowMs + ttlMs, lifeMs: ttlMs }
+}
+
+/** Gives the cookie of a stored session its time again. */
+export function restoreCookie (plain: PlainSession, expiresMs: number): Record<symbol, unknown> | undefined {
+  const cookie = plain.cookie as CookieLike | undefined
+  if (typeof cookie !== 'object' || cookie === null) return undefined
+  if (typeof cookie.expires === 'number') cookie.expires = new Date(cookie.expires)
+  else cookie.expires = ageOf(cookie) === undefined ? null : new Date(expiresMs)
+  return cookie as Record<symbol, unknown>
+}
+
+function plainCookie (cookie: CookieLike & { toJSON?: unknown }): object {
+  const given: Record<string, unknown> = typeof cookie.toJSON === 'function' ? cookie.toJSON() : cookie
+  const plain: Record<string, unknown> = {}
+  for (const [name, value] of Object.entries(given)) {
+    if (value !== undefined && !NOT_STORED.has(name)) plain[name] = value
+  }
+  const fixed = dateOf(given.expires)
+  if (fixed !== undefined && ageOf(given) === undefined) plain.expires = fixed
+  return plain
+}
+
+function ageOf (cookie: CookieLike | undefined): number | undefined {
+  const ageMs = cookie?.originalMaxAge ?? cookie?.maxAge
+  return typeof ageMs === 'number' && Number.isFinite(ageMs) ? ageMs : undefined
+}
+
+function dateOf (expires: unknown): number | undefined {
+  const ms = typeof expires === 'string' ? Date.parse(expires) : expires instanceof Date || typeof expires === 'number' ? Number(expires) : NaN
+  return Number.isFinite(ms) ? ms : undefined
+}

@@ -1,0 +1,80 @@
+import fp from 'fastify-plugin'
+import type { FastifyPluginAsync } from 'fastify'
+import type { FastifyCookieOptions } from '@fastify/cookie'
+import type { FastifySessionOptions } from '@fastify/session'
+import { OptionsInvalidError, PackageMissingError } from '../errors.ts'
+import { resolveOptions } from '../options/index.ts'
+import type { ResolvedOptions, SwooleOptions } from '../options/index.ts'
+import { memoryFor } from '../shared-memory/index.ts'
+import { FAILED, HIDDEN, savingHooks } from './saving.ts'
+import { CookieSigner } from './signer.ts'
+import { SessionStore } from './store.ts'
+
+export { SessionStore } from './store.ts'
+export type { SessionStats, StoreOptions } from './store.ts'
+
+/** The block `session` of the options. */
+export type SessionOptions = Exclude<SwooleOptions['session'], false | undefined>
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    /** The store that `request.session` of all workers is in. */
+    sessions: SessionStore
+  }
+}
+
+type Resolved = Exclude<ResolvedOptions['session'], false>
+
+const session: FastifyPluginAsync<SessionOptions> = async (fastify, given) => {
+  const { secret, ttl, rolling, saveUninitialized, size, maxBytes, cookieName, cookie } = resolve(given)
+  const packages = await importPackages()
+  const memory = memoryFor(fastify.server)
+  const store = new SessionStore(memory, { ttl, size, maxBytes, log: fastify.log })
+  fastify.decorate('sessions', store)
+  fastify.decorateRequest(HIDDEN, null)
+  fastify.decorateRequest(FAILED, false)
+
+  if (!fastify.hasPlugin('@fastify/cookie')) await fastify.register(packages.cookie)
+  const { before, after } = savingHooks({ store, cookieName, rolling, saveUninitialized })
+  fastify.addHook('onSend', before)
+  await fastify.register(packages.session, {
+    secret: new CookieSigner(secret),
+    store,
+    cookieName,
+    cookie: { ...cookieOptions(cookie), maxAge: cookie.persistent ? ttl : undefined },
+    rolling: false,
+    saveUninitialized
+  })
+  fastify.addHook('onSend', after)
+  fastify.addHook('onClose', async () => memory.close())
+}
+
+function resolve (given: SessionOptions): Resolved & { secret: string[] } {
+  const options = resolveOptions({ session: given }).session as Resolved
+  const { secret, size, maxBytes } = options
+  if (secret === null) throw new OptionsInvalidError('session.secret is missing: give a string of at least 32 characters, best with the environment variable FASTIFY_SWOOLE_SESSION_SECRET')
+  if (maxBytes > size / 4) throw new OptionsInvalidError(`session.maxBytes is ${maxBytes}, but must be at most a quarter of session.size, which is ${size}`)
+  return { ...options, secret: [secret].flat() }
+}
+
+function cookieOptions ({ persistent, domain, partitioned, ...options }: Resolved['cookie']) {
+  return { ...options, ...(domain === null ? {} : { domain }), ...(partitioned ? { partitioned } : {}) }
+}
+
+interface Packages {
+  cookie: FastifyPluginAsync<FastifyCookieOptions>
+  session: FastifyPluginAsync<FastifySessionOptions>
+}
+
+/** They are there only where sessions are used. */
+async function importPackages (): Promise<Packages> {
+  try {
+    const [{ default: cookie }, { default: session }] = await Promise.all([import('@fastify/cookie'), import('@fastify/session')])
+    return { cookie, session } as unknown as Packages
+  } catch (error) {
+    if ((error as { code?: string }).code !== 'ERR_MODULE_NOT_FOUND') throw error
+    throw new PackageMissingError('The option session', '@fastify/session and @fastify/cookie', '@fastify/session @fastify/cookie')
+  }
+}
+
+export default fp(session, { fastify: '5.x', name: 'fastify-swoole-session' })

@@ -1,0 +1,133 @@
+import { EventEmitter } from 'node:events'
+import type { EntriesStats, SharedMemory } from '../shared-memory/index.ts'
+import type { SessionLike } from './cookie.ts'
+import type { Log } from './evictions.ts'
+import { createSession } from './express.ts'
+import type { ExpressRequest } from './express.ts'
+import { SharedSessions } from './memory.ts'
+
+export interface StoreOptions {
+  /** Milliseconds that a session lives whose cookie has no maximum age; by default an hour. */
+  ttl?: number
+  /** Bytes of the shared memory for all sessions, at least 256 KiB; by default 8 MiB. */
+  size?: number
+  /** Of the largest session; by default 64 KiB. */
+  maxBytes?: number
+  /** Told of what was lost: sessions that went for others, or could not be read. */
+  log?: Log
+}
+
+export type SessionStats = EntriesStats
+
+type Callback = (error?: unknown) => void
+type SessionCallback = (error: unknown, session?: any) => void
+
+const DEFAULTS = { ttl: 3_600_000, size: 8_388_608, maxBytes: 65_536, log: { warn () {} } }
+
+/**
+ * Sessions that all workers share, for `@fastify/session` and express-session. Its methods have done their work, and called
+ * back, when they return.
+ *
+ * Of two requests with one session that overlap, each keeps what it changed: what is set back is compared with what was read
+ * and, when somebody wrote meanwhile, laid over that property by property. A session that was destroyed meanwhile stays so.
+ *
+ * @example
+ * const store = new SessionStore(memoryFor(fastify.server), { ttl: 86_400_000 })
+ * await fastify.register(session, { secret, store })
+ */
+export class SessionStore extends EventEmitter {
+  readonly #sessions: SharedSessions
+
+  /** Throws FST_SWOOLE_MEMORY_FULL. */
+  constructor (memory: SharedMemory, options: StoreOptions = {}) {
+    super()
+    this.#sessions = new SharedSessions(memory, { ...DEFAULTS, ...options })
+  }
+
+  get (id: string, callback: SessionCallback): void {
+    answer(() => this.#sessions.get(String(id)), callback)
+  }
+
+  /**
+   * Stores a session until its cookie expires. Calls back with FST_SWOOLE_SESSION_TOO_LARGE, or with FST_SWOOLE_VALUE_INVALID
+   * for what is no data; then nothing was stored.
+   */
+  set (id: string, session: SessionLike, callback?: Callback): void {
+    answer(() => { this.#sessions.save(String(id), session) }, callback)
+  }
+
+  /** Gives a session the time to expire of this cookie, and nothing else. */
+  touch (id: string, session: SessionLike, callback?: Callback): void {
+    answer(() => { this.#sessions.touch(String(id), session) }, callback)
+  }
+
+  destroy (id: string, callback?: Callback): void {
+    answer(() => { this.#sessions.remove(String(id)) }, callback)
+  }
+
+  /** Destroys all sessions. */
+  clear (callback?: Callback): void {
+    answer(() => { this.#sessions.clear() }, callback)
+  }
+
+  /** How many sessions there are. It looks at all of them. */
+  length (callback: (error: unknown, length?: number) => void): void {
+    answer(() => this.#sessions.count(), callback)
+  }
+
+  /** Of all workers together; `bytes` and `capacity` are of the memory that sessions take. */
+  stats (): SessionStats {
+    return this.#sessions.stats()
+  }
+
+  /**
+   * How a live session stands to what is stored. 'new': it is not. 'due': it has not changed, and some of its life has passed
+   * since it was written. 'gone': as `isGone` says.
+   */
+  stateOf (id: string, session: object): ReturnType<SharedSessions['stateOf']> {
+    return this.#sessions.stateOf(id, session)
+  }
+
+  /** Whether this live session was destroyed, or had to go, since it was read: as far as `set` has met it. */
+  isGone (session: object): boolean {
+    return this.#sessions.isGone(session)
+  }
+
+  /** Makes what `get` gave the session of an Express request. */
+  createSession (request: ExpressRequest, session: SessionLike): object {
+    const live = createSession(this, request, session)
+    this.#sessions.follow(session, live)
+    return live
+  }
+
+  /** Gives an Express request a new session instead of its own. */
+  regenerate (request: ExpressRequest, callback: Callback): void {
+    this.destroy(request.sessionID, (error) => {
+      this.generate!(request)
+      callback(error)
+    })
+  }
+
+  /** The session of this id, as a live one without a request. */
+  load (id: string, callback: SessionCallback): void {
+    this.get(id, (error, session) => {
+      if (error !== null || session === undefined) return callback(error ?? undefined)
+      callback(null, this.createSession({ sessionID: id, sessionStore: this }, session))
+    })
+  }
+
+  /** Set by express-session: gives a request a new session. */
+  generate?: (request: ExpressRequest) => void
+}
+
+/** Outside of the `try`, so that what the callback throws does not come to it again. */
+function answer<T> (work: () => T, callback?: (error: unknown, result?: T) => void): void {
+  let result: T
+  try {
+    result = work()
+  } catch (error) {
+    if (callback === undefined) throw error
+    return callback(error)
+  }
+  callback?.(null, result)
+}
