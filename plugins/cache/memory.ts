@@ -1,5 +1,5 @@
 import { setImmediate } from 'node:timers/promises'
-import { KeyInvalidError, OptionsInvalidError, ValueTooLongError } from '../errors.ts'
+import { KeyInvalidError, OptionsInvalidError, ValueInvalidError, ValueTooLongError } from '../errors.ts'
 import { showValue } from '../options/show.ts'
 import type { EntriesStats } from '../shared-memory/index.ts'
 import type { Flight } from './flights.ts'
@@ -60,6 +60,7 @@ export class SharedCache {
   get (key: string, compute?: Compute<unknown>, options?: GetOptions): Promise<unknown> {
     try {
       const full = this.#keyOf(key)
+      if (compute !== undefined && typeof compute !== 'function') throw new ValueInvalidError(`What computes the key ${showValue(key)} of the cache`, showValue(compute), 'a function')
       const nowMs = Date.now()
       const found = this.#store.read(this.#store.values, full, nowMs)
       if (compute === undefined) return Promise.resolve(found === undefined || found.isStale ? undefined : found.value)

@@ -130,7 +130,7 @@ export class Blocks {
     if (!this.#arena.isBlock(first) || this.#isEntry(first)) return
     let last = first
     let count = 1
-    for (let next = this.#next(last); next !== 0; next = this.#next(next)) {
+    for (let next = this.#next(last); this.#arena.isBlock(next) && count < this.#arena.shape.blocks; next = this.#next(next)) {
       last = next
       count++
     }

@@ -8,7 +8,7 @@ import { Blocks } from './blocks.ts'
 import { leastRecentlyUsed, s3Fifo } from './eviction.ts'
 import type { Eviction } from './eviction.ts'
 import { storedKey } from './keys.ts'
-import { Arena, BLOCK_BYTES, BLOCK_WORDS, BODY_WORD, BlockWord, DIGEST, EntryDouble, EntryWord, HAND_WORDS, HandDouble, HeaderDouble, HeaderWord, KEY_WORD, TAGS_PER_BLOCK, shapeOf, valueWord } from './layout.ts'
+import { Arena, BLOCK_BYTES, BLOCK_WORDS, BODY_WORD, BlockWord, DIGEST, EntryDouble, EntryWord, HAND_WORDS, HandDouble, HeaderDouble, HeaderWord, KEY_WORD, MOST_TAGS, TAGS_PER_BLOCK, shapeOf, valueWord } from './layout.ts'
 import { Queues } from './queues.ts'
 import { bucketOf, repair } from './repair.ts'
 import { Scratch } from './scratch.ts'
@@ -136,9 +136,8 @@ export class SharedEntries {
     this.#tags = new Tags(this.#arena, this.space('tags').seeds)
     this.#eviction = (eviction === 'lru' ? leastRecentlyUsed : s3Fifo)(this.#arena, this.#queues)
     this.#hand = (first + shape.handsAt + memory.slot.index * HAND_WORDS) / 2
-    this.#mostBlocks = Math.floor(shape.blocks / 4)
-    // With the longest key, and room for tags.
-    this.maxBytes = (this.#mostBlocks - 1 - Math.ceil(60 / TAGS_PER_BLOCK)) * BODY_WORDS * 4
+    this.maxBytes = Math.floor(bytes / 4)
+    this.#mostBlocks = 1 + Math.ceil(this.maxBytes / (BODY_WORDS * 4)) + Math.ceil(MOST_TAGS / TAGS_PER_BLOCK)
     this.#enter()
     this.#blocks.claim()
     this.#leave()
@@ -199,7 +198,7 @@ export class SharedEntries {
     const words = Math.ceil(value.bytes / 4)
     const valueBlocks = 1 + Math.max(0, Math.ceil((words - (BLOCK_WORDS - start)) / BODY_WORDS))
     const count = valueBlocks + Math.ceil(tags.length / TAGS_PER_BLOCK)
-    if (count > this.#mostBlocks) return 'too large'
+    if (value.bytes > this.maxBytes || count > this.#mostBlocks) return 'too large'
     const from = this.#scratch.reserve(value.bytes)
     value.write(from, 0)
 
@@ -487,7 +486,11 @@ export class SharedEntries {
   #unchain (entry: number, block: number): void {
     const i32 = this.#i32
     let link = bucketOf(this.#arena, entry)
-    while (i32[link] !== block) link = this.#arena.wordOf(i32[link]!) + EntryWord.CHAIN
+    for (let left = this.#arena.shape.blocks; i32[link] !== block; left--) {
+      // In a damaged file a chain may lead anywhere.
+      if (left === 0 || !this.#arena.isBlock(i32[link]!)) return
+      link = this.#arena.wordOf(i32[link]!) + EntryWord.CHAIN
+    }
     i32[link] = i32[entry + EntryWord.CHAIN]!
   }
 

@@ -1,0 +1,244 @@
+import t from 'tap'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Header, createLocalMemory } from '../../plugins/shared-memory/index.ts'
+import { eventually } from '../support/processes.ts'
+import { openCache } from './peer.ts'
+
+const MEBIBYTE = 1024 * 1024
+const open = (size?: number, computeTimeoutMs?: number) => openCache(createLocalMemory(4 * MEBIBYTE), size, computeTimeoutMs).cache
+
+t.test('a value comes back as it was, and each time as a copy', async t => {
+  const cache = open()
+  const value = { at: new Date(7), map: new Map([['a', new Set([1n])]]), bytes: Buffer.from('abc'), none: undefined, list: [1, null, 'ä'] }
+  await cache.set('a', value)
+  const [one, other] = [await cache.get('a'), await cache.get('a')]
+  t.strictSame(one, value)
+  t.not(one, other)
+  t.equal(await cache.get('b'), undefined)
+})
+
+t.test('undefined, null, false, 0 and an empty string are values', async t => {
+  const cache = open()
+  for (const value of [undefined, null, false, 0, '', NaN]) {
+    let runs = 0
+    const compute = () => { runs++; return value }
+    t.same(await cache.get(`key ${value}`, compute), value)
+    t.same(await cache.get(`key ${value}`, compute), value)
+    t.equal(runs, 1, String(value))
+    t.equal(await cache.has(`key ${value}`), true)
+  }
+})
+
+t.test('a key such as __proto__ in a value is inert', async t => {
+  const cache = open()
+  for (const value of [JSON.parse('{"__proto__":{"polluted":1}}'), { date: new Date(1), inner: JSON.parse('{"__proto__":{"polluted":1},"constructor":{"prototype":{"polluted":1}}}') }]) {
+    await cache.set('a', value)
+    const found = await cache.get<Record<string, unknown>>('a')
+    t.equal(({} as { polluted?: number }).polluted, undefined)
+    t.equal((found as { polluted?: number }).polluted, undefined)
+    t.equal(Object.getPrototypeOf(found), Object.prototype)
+  }
+})
+
+t.test('what is computed is kept until it expires', async t => {
+  const cache = open()
+  let runs = 0
+  const get = (ttl?: number) => cache.get('a', (item) => {
+    if (ttl !== undefined) item.expiresAfter(ttl)
+    return ++runs
+  })
+  t.equal(await get(30), 1)
+  t.equal(await get(30), 1)
+  await sleep(31)
+  t.equal(await get(), 2)
+  await sleep(31)
+  t.equal(await get(), 2)
+})
+
+t.test('the item says how a value is kept, and goes before the options', async t => {
+  const cache = open()
+  await cache.get('a', (item) => item.tag('one').tag(['two', 'one']).expiresAt(new Date(Date.now() + 60_000)), { ttl: 0, tags: ['three'] })
+  t.equal(await cache.has('a'), true)
+  t.equal(await cache.invalidateTags('two'), 1)
+  await cache.get('a', (item) => { item.expiresAt(new Date(Date.now() - 1)); return 1 })
+  t.equal(await cache.has('a'), false, 'a time that has passed')
+  await cache.get('a', (item) => { item.expiresAfter(null); return 1 }, { ttl: 0 })
+  t.equal(await cache.has('a'), true, 'null is the default time')
+  await cache.set('b', 1, { ttl: Infinity })
+  t.equal(await cache.get('b'), 1)
+})
+
+t.test('an error of what computes is its callers, and is not kept', async t => {
+  const cache = open()
+  const error = new Error('no')
+  const asked = await Promise.allSettled(Array.from({ length: 3 }, () => cache.get('a', async () => { await sleep(5); throw error })))
+  t.strictSame(asked.map((outcome) => outcome.status === 'rejected' && outcome.reason === error), [true, true, true])
+  t.equal(await cache.get('a', () => 1), 1)
+})
+
+t.test('deleting, clearing and namespaces', async t => {
+  const cache = open()
+  const users = cache.namespace('users:')
+  const old = users.namespace('old:')
+  await Promise.all([cache.set('a', 1, { tags: ['tag'] }), users.set('a', 2, { tags: ['tag'] }), old.set('a', 3), cache.set('b', 4), cache.set('c', 5)])
+  t.strictSame([await cache.get('users:a'), await cache.get('users:old:a')], [2, 3], 'a namespace is a prefix')
+  t.equal(await cache.delete('b', 'c', 'none'), 2)
+  t.equal(await users.invalidateTags('tag'), 1)
+  t.strictSame([await cache.get('a'), await users.get('a')], [1, undefined])
+  await users.clear()
+  t.strictSame([await cache.get('a'), await old.get('a')], [1, undefined])
+  await cache.clear()
+  t.equal(cache.stats().entries, 0)
+})
+
+t.test('what is being computed while its key is deleted, written or its tag invalidated is not kept', async t => {
+  const cache = open()
+  const during = async (change: () => Promise<unknown>, expected: unknown) => {
+    const started = Promise.withResolvers<void>()
+    const goOn = Promise.withResolvers<void>()
+    const value = cache.get('a', async (item) => {
+      item.tag('tag')
+      started.resolve()
+      await goOn.promise
+      return 'old'
+    })
+    await started.promise
+    await change()
+    const later = cache.get('a', () => 'new')
+    goOn.resolve()
+    t.equal(await value, 'old', 'who asked before is given it')
+    t.equal(await later, expected, 'who asks after is not')
+    t.equal(await cache.get('a'), expected)
+    await cache.delete('a')
+  }
+  await during(() => cache.delete('a'), 'new')
+  await during(() => cache.set('a', 'set'), 'set')
+  await during(() => cache.invalidateTags('tag'), 'new')
+  await during(() => cache.clear(), 'new')
+})
+
+t.test('a stale value is given at once while one computes another', async t => {
+  const cache = open()
+  let runs = 0
+  const get = () => cache.get('a', async (item) => {
+    if (runs > 0) item.expiresAfter('10s')
+    await sleep(20)
+    return ++runs
+  }, { ttl: 10, staleWhileRevalidate: '10s' })
+  t.equal(await get(), 1)
+  await sleep(11)
+  t.strictSame(await Promise.all([get(), get(), get()]), [1, 1, 1])
+  t.equal(await cache.get('a'), undefined, 'without a computation only a fresh one counts')
+  await eventually('the new one is there', async () => await cache.get('a') === 2)
+  t.equal(runs, 2)
+})
+
+t.test('when a stale value cannot be computed anew it is given on, and that is logged', async t => {
+  const logged: unknown[] = []
+  const log = { warn: (what: unknown) => logged.push(what) }
+  const { cache } = openCache(createLocalMemory(4 * MEBIBYTE), undefined, undefined, log as never)
+  const keep = { ttl: 5, staleWhileRevalidate: '10s' }
+  await cache.get('a', () => 1, keep)
+  await sleep(6)
+  t.equal(await cache.get('a', () => { throw new Error('no') }, keep), 1)
+  await eventually('it is logged', () => logged.length === 1)
+  t.match(logged, [{ key: 'a', err: { message: 'no' } }])
+  t.equal(await cache.get('a', async () => 2, keep), 1)
+})
+
+t.test('beta computes before the value expires: always with Infinity, never with 0', async t => {
+  const cache = open()
+  let runs = 0
+  const get = (beta?: number) => cache.get('a', () => ++runs, beta === undefined ? {} : { beta })
+  t.strictSame([await get(), await get(Infinity), await get(Infinity), await get(0), await get(), await get(1)], [1, 2, 3, 3, 3, 3])
+
+  const early = (key: string) => cache.get(key, async () => { await sleep(20); return Date.now() }, { ttl: 60, beta: 5 })
+  const first = await early('b')
+  await eventually('it is computed before it expires', async () => {
+    t.equal(await cache.has('b'), true)
+    return await early('b') !== first
+  })
+})
+
+t.test('a value that is too large is given and not kept; to set it is an error', async t => {
+  const logged: unknown[] = []
+  const { cache, store } = openCache(createLocalMemory(4 * MEBIBYTE), undefined, undefined, { warn: (what: unknown) => logged.push(what) } as never)
+  const large = 'x'.repeat(MEBIBYTE / 3)
+  const both = await Promise.all([cache.get('a', async () => { await sleep(5); return large }), cache.get('a', () => '')])
+  t.strictSame(both.map((text) => text.length), [large.length, large.length])
+  t.equal(await cache.has('a'), false)
+  t.match(logged, [{ key: 'a', bytes: large.length, maxBytes: store.maxBytes }])
+  await t.rejects(cache.set('b', large), { code: 'FST_SWOOLE_VALUE_TOO_LONG', statusCode: 413 })
+  await cache.set('b', 'x'.repeat(store.maxBytes))
+  t.equal(store.maxBytes, MEBIBYTE / 4)
+})
+
+t.test('more than fits lets others go, and never takes more than its size', async t => {
+  const cache = open(300 * 1024)
+  for (let n = 0; n < 5000; n++) await cache.set(`key ${n}`, 'x'.repeat(n % 1000))
+  const { bytes, capacity, evictions, entries } = cache.stats()
+  t.ok(bytes <= capacity && capacity < 300 * 1024)
+  t.ok(entries > 100 && evictions + entries === 5000)
+})
+
+t.test('a damaged entry is a miss, is removed and logged', async t => {
+  const logged: unknown[] = []
+  const memory = createLocalMemory(4 * MEBIBYTE)
+  const { cache } = openCache(memory, undefined, undefined, { warn: (what: unknown) => logged.push(what) } as never)
+  await cache.set('a', { some: 'json' })
+  const at = memory.region.buffer.indexOf('{"some":')
+  memory.region.u8[at] = 0x21
+  t.equal(await cache.get('a'), undefined)
+  t.equal(await cache.get('a', () => 1), 1)
+  t.match(logged, [{ key: 'a' }])
+  t.equal(cache.stats().corrupt, 1)
+})
+
+t.test('one that computes for too long is not waited for', async t => {
+  const cache = open(undefined, 50)
+  const never = cache.get('a', () => new Promise<number>(() => {}))
+  t.equal(await cache.get('a', () => 2), 2)
+  t.equal(await cache.get('a'), 2)
+  const self: Promise<number> = cache.get('b', () => cache.get('b', () => 3))
+  t.equal(await self, 3, 'nor is what waits for itself')
+  t.type(never, Promise)
+})
+
+t.test('a clearing makes what was there unreachable, and a reload only if it is to', async t => {
+  const memory = createLocalMemory(4 * MEBIBYTE)
+  const { cache } = openCache(memory)
+  await cache.set('a', 1)
+  Atomics.add(memory.region.i32, Header.CACHE_RELOADS, 1)
+  t.equal(await cache.get('a'), 1)
+  t.equal(await openCache(memory).cache.get('a'), 1)
+  Atomics.add(memory.region.i32, Header.CACHE_CLEARS, 1)
+  t.equal(await cache.get('a'), undefined)
+  await cache.set('a', 2)
+  t.equal(await cache.get('a'), 2)
+})
+
+t.test('bad input is refused, with what it is', async t => {
+  const cache = open()
+  await t.rejects(cache.get(1 as never), { code: 'FST_SWOOLE_KEY_INVALID', message: 'The key of the cache is 1, but must be a string' })
+  await t.rejects(cache.set('a', () => 1), { code: 'FST_SWOOLE_VALUE_INVALID' })
+  await t.rejects(cache.get('a', () => ({ save () {} })), { code: 'FST_SWOOLE_VALUE_INVALID', message: /save/ })
+  await t.rejects(cache.get('a', () => 1, { tll: 1 } as never), { code: 'FST_SWOOLE_OPTIONS_INVALID', message: /tll/ })
+  await t.rejects(cache.get('a', () => 1, { ttl: '1 hour' }), { code: 'FST_SWOOLE_DURATION_INVALID' })
+  await t.rejects(cache.get('a', () => 1, { beta: -1 }), { code: 'FST_SWOOLE_OPTIONS_INVALID' })
+  await t.rejects(cache.set('a', 1, { tags: 'one' as never }), { code: 'FST_SWOOLE_OPTIONS_INVALID' })
+  await t.rejects(cache.set('a', 1, { tags: Array.from({ length: 61 }, (_, n) => `${n}`) }), { code: 'FST_SWOOLE_OPTIONS_INVALID', message: /61 tags/ })
+  await t.rejects(cache.get('a', (item) => item.tag(1 as never)), { code: 'FST_SWOOLE_OPTIONS_INVALID', message: /tag of the cache is 1/ })
+  await t.rejects(cache.get('a', (item) => item.expiresAt('tomorrow' as never)), { code: 'FST_SWOOLE_VALUE_INVALID' })
+  t.throws(() => cache.namespace(''), { code: 'FST_SWOOLE_OPTIONS_INVALID' })
+  t.throws(() => cache.namespace('x'.repeat(61)), { code: 'FST_SWOOLE_OPTIONS_INVALID' })
+  await t.rejects(cache.get('a', 1 as never), { code: 'FST_SWOOLE_VALUE_INVALID' })
+})
+
+t.test('hits and misses are counted, each question once', async t => {
+  const cache = open()
+  await cache.get('a')
+  await cache.get('a', () => 1)
+  await cache.get('a', () => 1)
+  await cache.get('a')
+  t.match(cache.stats(), { hits: 2, misses: 2, entries: 1, evictions: 0, corrupt: 0 })
+})
