@@ -34,9 +34,6 @@ export type Outcome = 'saved' | 'gone'
 
 /** A session is written anew, and its cookie sent, when so much of its life has passed since. */
 const RENEWED_AFTER = 1 / 50
-/** Under which the cookie of a session that was read has its Reading. */
-const READING = Symbol('fastify-swoole.session-reading')
-
 /** Sessions in shared memory. What all of its methods do is done when they return. */
 export class SharedSessions {
   readonly #entries: SharedEntries
@@ -47,6 +44,8 @@ export class SharedSessions {
   readonly #encoded = new Encoded()
   /** Of the last session read. */
   #copy: unknown
+  /** Under which the cookie of a session that was read has its Reading: what another store gave is new here. */
+  readonly #mark = Symbol('fastify-swoole.session')
   /** By the session object; 'gone', when it was found to have been destroyed. */
   readonly #readings = new WeakMap<object, Reading | 'gone'>()
 
@@ -65,7 +64,7 @@ export class SharedSessions {
     if (plain === undefined) return undefined
     const { kind, version, createdMs, expiresMs } = this.#entries.found
     const cookie = restoreCookie(plain, expiresMs)
-    if (cookie !== undefined) cookie[READING] = { id, version, kind, copy: this.#copy, writtenMs: createdMs }
+    if (cookie !== undefined) cookie[this.#mark] = { id, version, kind, copy: this.#copy, writtenMs: createdMs }
     return plain
   }
 
@@ -101,7 +100,7 @@ export class SharedSessions {
 
   /** `live` is made of what `get` gave. */
   follow (given: object, live: object): void {
-    const reading = readingWithin(given)
+    const reading = readingWithin(given, this.#mark)
     if (reading !== undefined) this.#readings.set(live, reading)
   }
 
@@ -209,7 +208,7 @@ export class SharedSessions {
 
   /** Undefined: under this id the session has been neither read nor written. */
   #readingOf (id: string, session: object): Reading | 'gone' | undefined {
-    const reading = this.#readings.get(session) ?? readingWithin(session)
+    const reading = this.#readings.get(session) ?? readingWithin(session, this.#mark)
     return reading === 'gone' || reading?.id === id ? reading : undefined
   }
 }
@@ -224,12 +223,12 @@ let property: string | symbol = 'cookie'
  * What `get` left on the cookie. @fastify/session makes an object of its own of what it gets, and copies all properties of
  * the cookie, those under symbols too, into the options that it keeps, under a symbol, for the session's next cookie.
  */
-function readingWithin (session: object): Reading | undefined {
-  const holder = session as Record<string | symbol, { [READING]?: Reading } | null | undefined>
-  const known = holder[property]?.[READING]
+function readingWithin (session: object, mark: symbol): Reading | undefined {
+  const of = (name: string | symbol) => (session as Record<string | symbol, Record<symbol, Reading> | null | undefined>)[name]?.[mark]
+  const known = of(property)
   if (known !== undefined) return known
-  const found = ['cookie', ...Object.getOwnPropertySymbols(session)].find((name) => holder[name]?.[READING] !== undefined)
+  const found = ['cookie', ...Object.getOwnPropertySymbols(session)].find((name) => of(name) !== undefined)
   if (found === undefined) return undefined
   property = found
-  return holder[found]![READING]
+  return of(found)
 }

@@ -52,12 +52,12 @@ export class SessionStore extends EventEmitter {
    * Stores a session until its cookie expires. Calls back with FST_SWOOLE_SESSION_TOO_LARGE, or with FST_SWOOLE_VALUE_INVALID
    * for what is no data; then nothing was stored.
    */
-  set (id: string, session: SessionLike, callback?: Callback): void {
+  set (id: string, session: object, callback?: Callback): void {
     answer(() => { this.#sessions.save(String(id), session) }, callback)
   }
 
   /** Gives a session the time to expire of this cookie, and nothing else. */
-  touch (id: string, session: SessionLike, callback?: Callback): void {
+  touch (id: string, session: object, callback?: Callback): void {
     answer(() => { this.#sessions.touch(String(id), session) }, callback)
   }
 
