@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { Slot } from './layout.ts'
 import { storeRelease } from './ordered.ts'
 import type { Region } from './region.ts'
@@ -71,8 +72,18 @@ function isProcessGone ({ i32 }: Region, tag: number): boolean {
   if (pid === 0) return false
   try {
     process.kill(pid, 0)
-    return false
+    return isZombie(pid)
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === 'ESRCH'
+  }
+}
+
+/** One that was killed and whose parent, which may be this very process, has not heard of it yet. */
+function isZombie (pid: number): boolean {
+  if (process.platform !== 'linux') return false
+  try {
+    return readFileSync(`/proc/${pid}/stat`, 'latin1').includes(') Z ')
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'ENOENT'
   }
 }

@@ -1,4 +1,4 @@
-import { spawnSync } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import t from 'tap'
 import { Slot } from '../../plugins/shared-memory/layout.ts'
 import { slotWord } from '../../plugins/shared-memory/index.ts'
@@ -29,5 +29,15 @@ t.test('a holder whose process is gone is found dead when nobody is left to say 
   const [one, two] = [world.worker(), world.worker()]
   world.region.i32[slotWord(one.slot.index, Slot.PID)] = spawnSync(process.execPath, ['--version']).pid
   one.guard.enter(WORD)
+  t.equal(two.guard.enter(WORD), true)
+})
+
+t.test('a holder that this very process has killed and not heard of yet is found dead', { skip: process.platform !== 'linux' && 'only Linux tells' }, async t => {
+  const world = new World()
+  const [one, two] = [world.worker(), world.worker()]
+  const child = spawn('sleep', ['30'])
+  world.region.i32[slotWord(one.slot.index, Slot.PID)] = child.pid!
+  one.guard.enter(WORD)
+  child.kill('SIGKILL')
   t.equal(two.guard.enter(WORD), true)
 })
