@@ -1,11 +1,10 @@
 import t from 'tap'
 import { millisecondsOf, parseCacheControl } from '../../plugins/cache/http/cache-control.ts'
 import { entityTagOf, isUnchanged } from '../../plugins/cache/http/conditional.ts'
-import { freshnessOf, unnamedIn, wishOf } from '../../plugins/cache/http/policy.ts'
+import { freshnessOf, namesIn, wishOf } from '../../plugins/cache/http/policy.ts'
 
-const route = { ttlMs: 60_000, staleMs: 5000 }
-const nothingVaries: ReadonlySet<string> = new Set()
-const kept = (status: number, headers: Record<string, string | string[]>) => freshnessOf(status, headers, route, nothingVaries)
+const route = { ttlMs: 60_000, staleMs: 5000, errorMs: 0 }
+const kept = (status: number, headers: Record<string, string | string[]>) => freshnessOf(status, headers, route)
 
 t.test('directives are read whatever their case, quotes and spaces', async t => {
   const directives = parseCacheControl('Public, MAX-AGE = 10 ,s-maxage="20", private="set-cookie, x", no-cache')
@@ -24,7 +23,7 @@ t.test('a number of seconds that is none makes nothing fresh, and a huge one sta
 })
 
 t.test('a request with credentials, cookies or a range passes by the cache', async t => {
-  for (const headers of [{ authorization: 'Bearer x' }, { cookie: 'a=1' }, { range: 'bytes=0-1' }, { 'cache-control': 'no-store' }]) {
+  for (const headers of [{ authorization: 'Bearer x' }, { cookie: 'a=1' }, { range: 'bytes=0-1' }, { upgrade: 'websocket' }, { 'cache-control': 'no-store' }]) {
     const { mayAnswer, mayStore } = wishOf(headers)
     t.strictSame({ mayAnswer, mayStore }, { mayAnswer: false, mayStore: false }, JSON.stringify(headers))
   }
@@ -44,13 +43,22 @@ t.test('an answer that says nothing is kept as long as its route says', async t 
 })
 
 t.test('the answer\'s own Cache-Control goes before its route', async t => {
-  t.strictSame(kept(200, { 'cache-control': 'max-age=10' }), { ttlMs: 10_000, staleMs: 5000 })
-  t.strictSame(kept(200, { 'cache-control': 'max-age=10, stale-while-revalidate=7' }), { ttlMs: 10_000, staleMs: 7000 })
-  t.strictSame(kept(200, { 'cache-control': 'max-age=10, s-maxage=20' }), { ttlMs: 20_000, staleMs: 0 })
-  t.strictSame(kept(200, { 'cache-control': 'must-revalidate' }), { ttlMs: 60_000, staleMs: 0 })
+  t.strictSame(kept(200, { 'cache-control': 'max-age=10' }), { ttlMs: 10_000, staleMs: 5000, errorMs: 0 })
+  t.strictSame(kept(200, { 'cache-control': 'max-age=10, stale-while-revalidate=7, stale-if-error=70' }), { ttlMs: 10_000, staleMs: 7000, errorMs: 70_000 })
+  t.strictSame(kept(200, { 'cache-control': 'max-age=10, s-maxage=20' }), { ttlMs: 20_000, staleMs: 0, errorMs: 0 })
+  t.strictSame(kept(200, { 'cache-control': 's-maxage=20, stale-while-revalidate=7' }), { ttlMs: 20_000, staleMs: 7000, errorMs: 0 })
+  t.strictSame(kept(200, { 'cache-control': 'must-revalidate, stale-while-revalidate=7' }), { ttlMs: 60_000, staleMs: 0, errorMs: 0 })
   for (const field of ['no-store', 'private', 'no-cache', 'max-age=0', 's-maxage=0, max-age=9', 'private="x-y"']) {
     t.equal(kept(200, { 'cache-control': field }), undefined, field)
   }
+})
+
+t.test('Expires counts where Cache-Control says nothing', async t => {
+  const date = 'Tue, 24 Nov 2026 07:00:00 GMT'
+  t.strictSame(kept(200, { date, expires: 'Tue, 24 Nov 2026 07:00:30 GMT' }), { ttlMs: 30_000, staleMs: 5000, errorMs: 0 })
+  t.match(kept(200, { date, expires: 'Tue, 24 Nov 2026 07:00:30 GMT', 'cache-control': 'max-age=5' }), { ttlMs: 5000 })
+  t.equal(kept(200, { date, expires: date }), undefined)
+  t.equal(kept(200, { expires: '0' }), undefined)
 })
 
 t.test('an answer that sets a cookie is never kept', async t => {
@@ -60,17 +68,19 @@ t.test('an answer that sets a cookie is never kept', async t => {
 t.test('errors and what passes are kept only when they ask for it', async t => {
   for (const status of [302, 404, 410]) {
     t.equal(kept(status, {}), undefined, String(status))
-    t.strictSame(kept(status, { 'cache-control': 'max-age=1' }), { ttlMs: 1000, staleMs: 5000 }, String(status))
+    t.strictSame(kept(status, { 'cache-control': 'max-age=1' }), { ttlMs: 1000, staleMs: 5000, errorMs: 0 }, String(status))
   }
   for (const status of [201, 206, 304, 401, 500, 503]) t.equal(kept(status, { 'cache-control': 'max-age=60' }), undefined, String(status))
 })
 
-t.test('an answer that varies with what the key does not name is not kept', async t => {
-  const varied = new Set(['accept-language'])
-  t.strictSame(freshnessOf(200, { vary: 'Accept-Language' }, route, varied), route)
-  t.equal(freshnessOf(200, { vary: 'Accept-Language, Origin' }, route, varied), undefined)
-  t.equal(freshnessOf(200, { vary: '*' }, route, varied), undefined)
-  t.strictSame(unnamedIn('accept-language,  Origin', varied), ['origin'])
+t.test('an answer that varies with everything, has trailers or no end is not kept', async t => {
+  t.strictSame(kept(200, { vary: 'Accept-Language' }), route)
+  t.equal(kept(200, { vary: '*' }), undefined)
+  t.equal(kept(200, { vary: 'origin, *' }), undefined)
+  t.equal(kept(200, { trailer: 'x-sum' }), undefined)
+  t.equal(kept(200, { 'content-type': 'text/event-stream' }), undefined)
+  t.strictSame(namesIn('origin,  Accept-Language, ORIGIN'), ['accept-language', 'origin'])
+  t.strictSame(namesIn(undefined), [])
 })
 
 t.test('one who has the answer is told so', async t => {

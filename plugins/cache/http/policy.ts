@@ -15,10 +15,13 @@ export interface Wish {
   onlyIfCached: boolean
 }
 
-/** How long an answer is fresh, and for how long after that it may be given while a newer one is made. */
+/** How long an answer is fresh, and for how long after that it may be given (RFC 5861) … */
 export interface Freshness {
   ttlMs: number
+  /** … while a newer one is made, … */
   staleMs: number
+  /** … or when that fails. */
+  errorMs: number
 }
 
 const PERSONAL: Wish = { mayAnswer: false, mayStore: false, maxAgeMs: 0, minFreshMs: 0, onlyIfCached: false }
@@ -33,7 +36,7 @@ const KEPT_WHEN_ASKED = new Set([...KEPT, 302, 307, 404, 405, 410, 414, 501])
  * the answer says: such a request passes by the cache, and so does one for a part of the answer.
  */
 export function wishOf (headers: Fields): Wish {
-  if (headers.authorization !== undefined || headers.cookie !== undefined || headers.range !== undefined) return PERSONAL
+  if (headers.authorization !== undefined || headers.cookie !== undefined || headers.range !== undefined || headers.upgrade !== undefined) return PERSONAL
   const field = headers['cache-control']
   if (field === undefined && headers.pragma === undefined) return ANY
   const directives = parseCacheControl(field === undefined ? String(headers.pragma) : String(field))
@@ -49,27 +52,40 @@ export function wishOf (headers: Fields): Wish {
 
 /**
  * For how long an answer is kept, when its route says `route`; undefined: it is not. Its own Cache-Control goes before
- * the route: s-maxage, then max-age, and stale-while-revalidate (RFC 5861). What sets a cookie, is `private`, `no-store` or
- * `no-cache`, or varies with what the key does not name is not kept.
+ * the route: s-maxage, then max-age, then Expires, and stale-while-revalidate and stale-if-error. What sets a cookie, is
+ * `private`, `no-store` or `no-cache`, varies with everything, or has no end or trailers is not kept.
  */
-export function freshnessOf (status: number, headers: Fields, route: Freshness, varied: ReadonlySet<string>): Freshness | undefined {
-  if (headers['set-cookie'] !== undefined || !namesOnly(headers.vary, varied)) return undefined
+export function freshnessOf (status: number, headers: Fields, route: Freshness): Freshness | undefined {
+  if (headers['set-cookie'] !== undefined || headers.trailer !== undefined || namesIn(headers.vary).includes('*')) return undefined
+  if (String(headers['content-type']).startsWith('text/event-stream')) return undefined
   const field = headers['cache-control']
   const directives = parseCacheControl(field === undefined ? undefined : String(field))
   if (directives.has('no-store') || directives.has('private') || directives.has('no-cache')) return undefined
 
-  const own = millisecondsOf(directives, 's-maxage') ?? millisecondsOf(directives, 'max-age')
+  const own = millisecondsOf(directives, 's-maxage') ?? millisecondsOf(directives, 'max-age') ?? untilExpiry(headers)
   if (!(own === undefined ? KEPT : KEPT_WHEN_ASKED).has(status)) return undefined
   const ttlMs = own ?? route.ttlMs
   if (ttlMs <= 0) return undefined
-  const mustRevalidate = directives.has('must-revalidate') || directives.has('proxy-revalidate') || directives.has('s-maxage')
-  return { ttlMs, staleMs: millisecondsOf(directives, 'stale-while-revalidate') ?? (mustRevalidate ? 0 : route.staleMs) }
+  if (directives.has('must-revalidate') || directives.has('proxy-revalidate')) return { ttlMs, ...NEVER_STALE }
+  const { staleMs, errorMs } = directives.has('s-maxage') ? NEVER_STALE : route
+  return {
+    ttlMs,
+    staleMs: millisecondsOf(directives, 'stale-while-revalidate') ?? staleMs,
+    errorMs: millisecondsOf(directives, 'stale-if-error') ?? errorMs
+  }
 }
 
-/** The names in a Vary field that are not among those the key has; `*` is one that no key has. */
-export function unnamedIn (vary: Fields[string], varied: ReadonlySet<string>): string[] {
+/** The names in a Vary field, in lower case and in order. */
+export function namesIn (vary: Fields[string]): string[] {
   if (vary === undefined) return []
-  return String(vary).split(',').map((name) => name.trim().toLowerCase()).filter((name) => name !== '' && !varied.has(name))
+  const names = String(vary).split(',').map((name) => name.trim().toLowerCase()).filter((name) => name !== '')
+  return [...new Set(names)].sort()
 }
 
-const namesOnly = (vary: Fields[string], varied: ReadonlySet<string>) => vary === undefined || unnamedIn(vary, varied).length === 0
+/** A date that cannot be read has passed (RFC 9111, section 5.3). */
+function untilExpiry ({ expires, date }: Fields): number | undefined {
+  if (expires === undefined) return undefined
+  return (Date.parse(String(expires)) || 0) - (date === undefined ? Date.now() : Date.parse(String(date)))
+}
+
+const NEVER_STALE = { staleMs: 0, errorMs: 0 }
