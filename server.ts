@@ -4,14 +4,23 @@
  */
 import { createHash } from 'node:crypto'
 import createError from '@fastify/error'
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
 import swoole, { int, string } from './plugins/swoole.ts'
+import options from './swoole.config.ts'
+
+declare module 'fastify' {
+  interface Session {
+    /** Codes of the links that were made in this session, the newest first. */
+    links?: string[]
+  }
+}
 
 const InvalidUrlError = createError('LINK_URL_INVALID', 'The url is %s, but must be an absolute http or https URL', 400)
 const UnknownCodeError = createError('LINK_UNKNOWN', 'There is no link with the code "%s"', 404)
 
 const MOST_LINKS = 10_000
 const URL_BYTES = 500
+const MOST_OWN_LINKS = 50
 
 const codeParams = { type: 'object', properties: { code: { type: 'string', maxLength: 64 } } } as const
 const newLink = {
@@ -26,12 +35,15 @@ const link = {
 } as const
 
 export default async function shortener (fastify: FastifyInstance, _options: object) {
-  await fastify.register(swoole, { health: {} })
+  await fastify.register(swoole, options)
 
   // Every worker sees the same table, and it outlives them all.
   const links = fastify.table('links', { rows: MOST_LINKS, columns: { url: string(URL_BYTES), clicks: int() } })
   const clicks = fastify.queue<string>('clicks')
-  clicks.consume((code) => { links.incr(code, 'clicks') })
+  clicks.consume(async (code) => {
+    links.incr(code, 'clicks')
+    await fastify.cache.invalidateTags(`link ${code}`)
+  })
 
   const findLink = (code: string) => {
     const link = links.get(code)
@@ -45,10 +57,18 @@ export default async function shortener (fastify: FastifyInstance, _options: obj
     const url = parseUrl(request.body.url)
     const code = createHash('sha256').update(url).digest('base64url').slice(0, 10)
     links.set(code, { url })
+    const own = request.session.links ?? []
+    request.session.links = [code, ...own.filter((other) => other !== code)].slice(0, MOST_OWN_LINKS)
     return reply.code(201).header('location', `/links/${code}`).send(findLink(code))
   })
 
-  fastify.get<{ Params: { code: string } }>('/links/:code', { schema: { params: codeParams, response: { 200: link } } }, async (request) => findLink(request.params.code))
+  fastify.get('/links', { schema: { response: { 200: { type: 'array', items: link } } } }, async (request) => {
+    return (request.session.links ?? []).flatMap((code) => links.has(code) ? findLink(code) : [])
+  })
+
+  // Answered from the cache until the next click; with a cookie it is made anew.
+  const cache = { ttl: '1m', tags: (request: FastifyRequest) => [`link ${(request.params as { code: string }).code}`] }
+  fastify.get<{ Params: { code: string } }>('/links/:code', { config: { cache }, schema: { params: codeParams, response: { 200: link } } }, async (request) => findLink(request.params.code))
 
   fastify.get<{ Params: { code: string } }>('/:code', { schema: { params: codeParams } }, async (request, reply) => {
     const { code, url } = findLink(request.params.code)
@@ -82,17 +102,33 @@ const PAGE = `<!doctype html>
   <button>Shorten</button>
 </form>
 <p aria-live="polite"></p>
+<h2 hidden>My links</h2>
+<ul></ul>
 <script>
   const answer = document.querySelector('p')
+  const anchorOf = ({ code }) => {
+    const anchor = document.createElement('a')
+    anchor.href = anchor.textContent = new URL(code, location.href)
+    return anchor
+  }
+  const showOwn = async () => {
+    const links = await (await fetch('/links')).json()
+    document.querySelector('h2').hidden = links.length === 0
+    document.querySelector('ul').replaceChildren(...links.map((link) => {
+      const item = document.createElement('li')
+      item.append(anchorOf(link), ' (' + link.clicks + ' clicks)')
+      return item
+    }))
+  }
+  showOwn()
   document.querySelector('form').addEventListener('submit', async (event) => {
     event.preventDefault()
     const url = event.target.elements.url.value
     const response = await fetch('/links', { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ url }) })
     const link = await response.json()
     if (!response.ok) { answer.textContent = link.message; return }
-    const anchor = document.createElement('a')
-    anchor.href = anchor.textContent = new URL(link.code, location.href)
-    answer.replaceChildren(anchor, ' (' + link.clicks + ' clicks)')
+    answer.replaceChildren(anchorOf(link))
+    showOwn()
   })
 </script>
 </html>

@@ -5,10 +5,12 @@ import { parseBytes, parseDuration } from '../options/index.ts'
 import type { Bytes, Duration } from '../options/index.ts'
 import { showValue } from '../options/show.ts'
 import { memoryFor } from '../shared-memory/index.ts'
+import { cacheAnswers } from './http/index.ts'
 import { SharedCache } from './memory.ts'
 import { CacheStore } from './store.ts'
 
 export type { CacheItem, GetOptions, KeepOptions } from './item.ts'
+export type { RouteCache } from './http/index.ts'
 export type { Compute, SharedCache } from './memory.ts'
 
 export interface CacheOptions {
@@ -40,10 +42,9 @@ const cache: FastifyPluginAsync<CacheOptions> = async (fastify, given) => {
     throw new OptionsInvalidError(`cache.size is ${showValue(options.size)}, but must be at least 256kb and less than memory.size, which is ${memory.region.bytes} bytes`)
   }
   const store = new CacheStore(memory, { size, clearOnReload: options.clearOnReload }, fastify.log)
-  fastify.decorate('cache', new SharedCache(store, {
-    ttlMs: parseDuration(options.ttl, 'cache.ttl'),
-    computeTimeoutMs: parseDuration(options.computeTimeout, 'cache.computeTimeout')
-  }))
+  const ttlMs = parseDuration(options.ttl, 'cache.ttl')
+  fastify.decorate('cache', new SharedCache(store, { ttlMs, computeTimeoutMs: parseDuration(options.computeTimeout, 'cache.computeTimeout') }))
+  cacheAnswers(fastify, () => store, ttlMs)
   fastify.addHook('onClose', async () => memory.close())
 }
 

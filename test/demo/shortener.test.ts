@@ -31,6 +31,34 @@ t.test('a link is made, found, followed and counted', async (t) => {
   t.match(await fastify.inject('/'), { statusCode: 200, headers: { 'content-type': 'text/html; charset=utf-8' } })
 })
 
+t.test('a link is answered from the cache until it is clicked', async (t) => {
+  const fastify = Fastify()
+  t.teardown(() => fastify.close())
+  await fastify.register(shortener, {})
+  const { code } = (await fastify.inject({ method: 'POST', url: '/links', body: { url: 'https://example.com' } })).json()
+  const look = async () => (await fastify.inject(`/links/${code}`)).headers['cache-status']
+  t.match(await look(), /stored/)
+  t.match(await look(), /hit/)
+  await fastify.inject(`/${code}`)
+  await eventually('it is made anew', async () => /stored/.test(String(await look())))
+})
+
+t.test('everybody sees the links that he made', async (t) => {
+  const fastify = Fastify()
+  t.teardown(() => fastify.close())
+  await fastify.register(shortener, {})
+  const make = async (n: number, cookies = {}) => {
+    const answer = await fastify.inject({ method: 'POST', url: '/links', body: { url: `https://example.com/${n}` }, cookies })
+    return { code: answer.json().code, sessionId: answer.cookies[0]?.value as string }
+  }
+  const first = await make(1)
+  const second = await make(2, { sessionId: first.sessionId })
+  await make(3)
+  const own = await fastify.inject({ url: '/links', cookies: { sessionId: first.sessionId } })
+  t.strictSame(own.json().map(({ code }: { code: string }) => code), [second.code, first.code])
+  t.strictSame((await fastify.inject('/links')).json(), [])
+})
+
 t.test('an unknown code is 404, and what is no http URL is 400 with the reason', async (t) => {
   const fastify = Fastify()
   t.teardown(() => fastify.close())
@@ -49,10 +77,15 @@ t.test('an unknown code is 404, and what is no http URL is 400 with the reason',
 
 t.test('under the launcher all workers see a link that one of them made', async (t) => {
   const folder = makeProject(t, {})
-  for (const name of ['server.ts', 'plugins']) cpSync(join(root, name), join(folder, name), { recursive: true })
+  for (const name of ['server.ts', 'swoole.config.ts', 'plugins']) cpSync(join(root, name), join(folder, name), { recursive: true })
   const { url } = await start(t, folder, ['--workers', '3', '--task-workers', '0'])
   const made = await fetch(`${url}/links`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{"url":"https://example.com"}' })
   const { code } = await made.json() as { code: string }
+  const cookie = made.headers.getSetCookie()[0]!.split(';')[0]!
+  for (let n = 0; n < 6; n++) {
+    const own = await fetch(`${url}/links`, { headers: { cookie, connection: 'close' } })
+    t.match(await own.json(), [{ code }], 'its maker sees it whichever worker he asks')
+  }
   for (let n = 0; n < 12; n++) {
     const followed = await fetch(`${url}/${code}`, { redirect: 'manual', headers: { connection: 'close' } })
     t.equal(followed.status, 302)
