@@ -98,12 +98,6 @@ export class SharedSessions {
     return this.#entries.touch(this.#space, id, nowMs, expiresMs) ? 'saved' : 'gone'
   }
 
-  /** `live` is made of what `get` gave. */
-  follow (given: object, live: object): void {
-    const reading = readingWithin(given, this.#mark)
-    if (reading !== undefined) this.#readings.set(live, reading)
-  }
-
   remove (id: string): void {
     this.#entries.remove(this.#space, id, Date.now())
   }

@@ -95,9 +95,7 @@ export class SessionStore extends EventEmitter {
 
   /** Makes what `get` gave the session of an Express request. */
   createSession (request: ExpressRequest, session: SessionLike): object {
-    const live = createSession(this, request, session)
-    this.#sessions.follow(session, live)
-    return live
+    return createSession(this, request, session)
   }
 
   /** Gives an Express request a new session instead of its own. */

@@ -48,11 +48,14 @@ export async function killWhileUsingSessions (t: Test, { sessions, seconds }: { 
   const createdByAll = () => Array.from({ length: run }, (_, n) => createdBy(n + 1)).reduce((sum, count) => sum + count, 0)
 
   await Promise.all(Array.from({ length: WORKERS }, startOne))
+  let starting = Promise.resolve()
   while (createdByAll() < sessions && faults.length === 0) {
     await sleep(KILL_EVERY_MS)
+    while (living.size < 2) await starting
     await killOne()
-    await startOne()
+    starting = starting.then(startOne)
   }
+  await starting
   while (living.size > 0) await killOne()
   sums.created = createdByAll()
   await sleep(SHORT_MS)
