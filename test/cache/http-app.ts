@@ -2,7 +2,6 @@ import Fastify from 'fastify'
 import type { FastifyInstance, FastifyServerOptions } from 'fastify'
 import { Writable } from 'node:stream'
 import cache from '../../plugins/cache/index.ts'
-import { cacheAnswers } from '../../plugins/cache/http/index.ts'
 import { CacheStore } from '../../plugins/cache/store.ts'
 import { memoryFor } from '../../plugins/shared-memory/index.ts'
 
@@ -34,7 +33,6 @@ export async function makeApp (t: Test, { first, ...options }: FastifyServerOpti
   await first?.(fastify)
   await fastify.register(cache, { size: SIZE })
   const store = new CacheStore(memoryFor(fastify.server), { size: SIZE, clearOnReload: false }, fastify.log)
-  cacheAnswers(fastify, () => store)
   return { fastify, store, logged }
 }
 

@@ -77,7 +77,6 @@ function ownKey (url: string, key: NonNullable<RouteCache['key']>, what: string)
 
 function optionsOf (what: string, given: unknown): RouteCache {
   if (given === true) return {}
-  if (given === null) throw new OptionsInvalidError(`${what} is null, but must be true, false or an object with ${NAMES.join(', ')}`)
   requireNames(what, given, NAMES)
   return given as RouteCache
 }

@@ -35,6 +35,7 @@ type Decision =
 
 /** So long one waits for what another request computes, before it computes that itself. */
 const WAIT_MS = 30_000
+const COMPLAINT_EVERY_MS = 10_000
 
 /** Answers the request, at once or when another one has its answer, or lets it go on to the handler. */
 export function receive (visit: Visit): void {
@@ -79,10 +80,20 @@ function decide (visit: Visit, reading: Reading, isAlone = false): Decision {
     return lookAndDecide(visit, reading, isAlone)
   } catch (error) {
     // What the cache cannot do, the handler can.
-    visit.store.log.error({ err: error, key: visit.urlKey }, 'the cache could not be asked for an answer')
+    complain(visit, error, 'the cache could not be asked for an answer')
     return { to: 'compute', forward: 'miss' }
   }
 }
+
+/** Memory that is full is so for each request. */
+function complain ({ store, urlKey }: Visit, error: unknown, message: string): void {
+  const nowMs = performance.now()
+  if (nowMs - complainedAtMs < COMPLAINT_EVERY_MS) return
+  complainedAtMs = nowMs
+  store.log.error({ err: error, key: urlKey }, message)
+}
+
+let complainedAtMs = -Infinity
 
 function lookAndDecide (visit: Visit, reading: Reading, isAlone: boolean): Decision {
   const { request, reply, wish } = visit
@@ -149,7 +160,7 @@ async function follow (visit: Visit, first: Flight): Promise<Exclude<Decision, {
     }
   } catch (error) {
     if (gone.signal.aborted) return undefined
-    store.log.error({ err: error, key: visit.urlKey }, 'the answer that another request makes could not be waited for')
+    complain(visit, error, 'the answer that another request makes could not be waited for')
     return { to: 'compute', forward: 'miss' }
   } finally {
     raw.off('close', leave)

@@ -1,0 +1,88 @@
+import { Agent } from 'node:http'
+import t from 'tap'
+import { get } from '../support/load.ts'
+import { eventually, isRunning } from '../support/processes.ts'
+import { makeProject, start, status, swoole } from '../support/project.ts'
+
+const app = `
+  import swoole, { int } from '${swoole}'
+  import { setTimeout as sleep } from 'node:timers/promises'
+
+  export default async function (fastify) {
+    await fastify.register(swoole)
+    const runs = fastify.atomic('runs')
+    const fast = fastify.atomic('fast')
+    const pids = fastify.table('pids', { rows: 8, columns: { pid: int() } })
+
+    fastify.get('/fast', { config: { cache: { tags: ['fast'] } } }, async () => ({ run: fast.increment(), worker: fastify.swoole.workerId }))
+    fastify.get('/slow', { config: { cache: true } }, async (request) => {
+      const run = runs.increment()
+      pids.set('slow', { pid: process.pid })
+      await sleep(Number(request.query.ms))
+      return { run }
+    })
+    fastify.post('/fast', async () => ({ worker: fastify.swoole.workerId }))
+    fastify.get('/runs', async () => ({ runs: runs.get(), pid: pids.get('slow', 'pid') ?? 0, worker: fastify.swoole.workerId }))
+    fastify.get('/invalidate', async () => ({ count: await fastify.cache.invalidateTags('fast'), worker: fastify.swoole.workerId }))
+  }`
+
+const WORKERS = 4
+
+interface Test {
+  teardown (end: () => unknown): void
+}
+
+async function serve (t: Test) {
+  const folder = makeProject(t, { 'app.ts': app })
+  const { port } = await start(t, folder, ['--workers', String(WORKERS), '--task-workers', '0'])
+  // Connections are handed out in turn: so many have one to each worker.
+  const agents = Array.from({ length: WORKERS }, () => new Agent({ keepAlive: true, maxSockets: 1 }))
+  t.teardown(() => agents.forEach((agent) => agent.destroy()))
+  const ask = async (worker: number, path: string) => {
+    const { body, headers, status } = await get(port, path, agents[worker])
+    return { ...JSON.parse(body) as { run: number, runs: number, pid: number, worker: number }, status, cache: String(headers['cache-status']) }
+  }
+  // The memory of the cache is taken with the first request.
+  for (let n = 0; n < WORKERS; n++) await ask(n, '/fast')
+  return { folder, port, ask }
+}
+
+t.test('what one worker has answered the others answer, until one of them removes it', { timeout: 60_000 }, async t => {
+  const { ask } = await serve(t)
+  const workers = new Set<number>()
+  for (let n = 0; n < WORKERS; n++) workers.add((await ask(n, '/runs')).worker)
+  t.equal(workers.size, WORKERS)
+
+  const first = await ask(0, '/fast')
+  for (let n = 0; n < WORKERS; n++) t.match(await ask(n, '/fast'), { run: first.run, worker: first.worker, cache: /hit/ })
+  await ask(1, '/invalidate')
+  const second = await ask(2, '/fast')
+  t.equal(second.run, first.run + 1)
+  t.match(second.cache, /fwd=uri-miss; stored/)
+  for (let n = 0; n < WORKERS; n++) t.match(await ask(n, '/fast'), { run: second.run, worker: second.worker, cache: /hit/ })
+})
+
+t.test('200 requests for a slow answer, at once over four workers, make it once', { timeout: 60_000 }, async t => {
+  const { port } = await serve(t)
+  const answers = await Promise.all(Array.from({ length: 200 }, () => get(port, '/slow?ms=500')))
+  for (const { status, body } of answers) t.match({ status, body }, { status: 200, body: '{"run":1}' })
+  t.equal(JSON.parse((await get(port, '/runs')).body).runs, 1)
+  const statuses = answers.map(({ headers }) => String(headers['cache-status']))
+  t.equal(statuses.filter((status) => status.includes('stored')).length, 1)
+  t.ok(statuses.filter((status) => status.includes('collapsed')).length >= 150, 'most of them had come before it was there')
+})
+
+t.test('when the worker that makes it is killed another one makes it, once, and all but its own requests are answered', { timeout: 60_000 }, async t => {
+  const { folder, port } = await serve(t)
+  const asked = Array.from({ length: 80 }, () => get(port, '/slow?ms=2000').then(({ body }) => JSON.parse(body).run as number, () => 'cut'))
+  await eventually('one makes it', async () => JSON.parse((await get(port, '/runs')).body).runs === 1)
+  const { pid } = JSON.parse((await get(port, '/runs')).body)
+  process.kill(pid, 'SIGKILL')
+  await eventually('it is dead', () => !isRunning(pid))
+  const answers = await Promise.all(asked)
+  const cut = answers.filter((answer) => answer === 'cut').length
+  t.ok(cut >= 1 && cut <= 80 / WORKERS + 1, `${cut} were cut`)
+  t.equal(answers.filter((answer) => answer === 2).length, 80 - cut)
+  t.equal(JSON.parse((await get(port, '/runs')).body).runs, 2)
+  t.ok((await status(folder)).workers.every((worker) => worker.pid !== pid))
+})
