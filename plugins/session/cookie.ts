@@ -19,8 +19,6 @@ interface Times {
   lifeMs: number
 }
 
-const NOT_STORED = new Set(['expires', 'originalExpires'])
-
 /**
  * What is stored of a session. That it expires is no part of it, so that a session whose time only moves on has not
  * changed; but a date that was set instead of a maximum age is.
@@ -28,21 +26,23 @@ const NOT_STORED = new Set(['expires', 'originalExpires'])
 export function plainSession (session: object): PlainSession {
   const { cookie } = session as SessionLike
   const plain: PlainSession = cookie === undefined || cookie === null ? {} : { cookie: plainCookie(cookie) }
-  for (const [name, value] of Object.entries(session)) {
+  for (const name of Object.keys(session)) {
+    const value = (session as PlainSession)[name]
     // JSON leaves undefined out as well. No object of ours has another prototype because of a session.
     if (name !== 'cookie' && name !== '__proto__' && value !== undefined) plain[name] = value
   }
   return plain
 }
 
-/** When the session ends, by its cookie; `ttlMs` counts when that ends with the browser. */
+/**
+ * When the session ends, by its cookie; `ttlMs` counts when that ends with the browser. A maximum age begins now, and not when
+ * the cookie was made: the request may be a long one, and others may have come meanwhile.
+ */
 export function timesOf (session: object, nowMs: number, ttlMs: number): Times {
   const { cookie } = session as SessionLike
-  const ageMs = ageOf(cookie)
-  const expiresMs = dateOf(cookie?.expires)
-  if (ageMs !== undefined) return { expiresMs: expiresMs ?? nowMs + ageMs, lifeMs: ageMs }
-  if (expiresMs !== undefined) return { expiresMs, lifeMs: expiresMs - nowMs }
-  return { expiresMs: nowMs + ttlMs, lifeMs: ttlMs }
+  const fixedMs = dateOf(cookie?.expires)
+  const lifeMs = ageOf(cookie) ?? (fixedMs === undefined ? ttlMs : fixedMs - nowMs)
+  return { expiresMs: nowMs + lifeMs, lifeMs }
 }
 
 /** Gives the cookie of a stored session its time again. */
@@ -54,11 +54,20 @@ export function restoreCookie (plain: PlainSession, expiresMs: number): Record<s
   return cookie as Record<symbol, unknown>
 }
 
+/** Whether what is to be stored has the cookie that was got. */
+export function isSameCookie ({ cookie = {} }: PlainSession, got: CookieLike | undefined): boolean {
+  const known = { ...got } as Record<string, unknown>
+  for (const [name, value] of Object.entries(cookie as object)) {
+    if (value !== (name === 'expires' ? dateOf(known.expires) : known[name])) return false
+  }
+  return true
+}
+
 function plainCookie (cookie: CookieLike & { toJSON?: unknown }): object {
   const given: Record<string, unknown> = typeof cookie.toJSON === 'function' ? cookie.toJSON() : cookie
   const plain: Record<string, unknown> = {}
-  for (const [name, value] of Object.entries(given)) {
-    if (value !== undefined && !NOT_STORED.has(name)) plain[name] = value
+  for (const name of Object.keys(given)) {
+    if (given[name] !== undefined && name !== 'expires' && name !== 'originalExpires') plain[name] = given[name]
   }
   const fixed = dateOf(given.expires)
   if (fixed !== undefined && ageOf(given) === undefined) plain.expires = fixed

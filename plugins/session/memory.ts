@@ -2,8 +2,8 @@ import { SessionTooLargeError } from '../errors.ts'
 import { SharedEntries } from '../shared-memory/index.ts'
 import type { EntriesStats, EntrySpace, SharedMemory } from '../shared-memory/index.ts'
 import { Encoded, decode, read } from '../values/index.ts'
-import { plainSession, restoreCookie, timesOf } from './cookie.ts'
-import type { PlainSession } from './cookie.ts'
+import { isSameCookie, plainSession, restoreCookie, timesOf } from './cookie.ts'
+import type { CookieLike, PlainSession, SessionLike } from './cookie.ts'
 import { EvictionReport } from './evictions.ts'
 import type { Log } from './evictions.ts'
 import { mergeSessions } from './merge.ts'
@@ -26,14 +26,23 @@ export interface Reading {
   readonly kind: number
   /** A copy of its value, not decoded. */
   readonly copy: unknown
-  /** When it was last written, and its cookie sent. */
-  readonly writtenMs: number
+  readonly cookie: CookieLike | undefined
+  /** When its cookie was last sent. */
+  readonly cookieMs: number
 }
 
 export type Outcome = 'saved' | 'gone'
 
-/** A session is written anew, and its cookie sent, when so much of its life has passed since. */
+/**
+ * How a session stands at the end of a request. 'new': it is not stored, and still is not. 'kept': it is stored as it is now.
+ * 'renewed': so it is, and its cookie is to be sent. 'gone': it was destroyed, or had to go, since it was read.
+ */
+export type Settled = 'new' | 'kept' | 'renewed' | 'gone'
+
+/** The cookie of a session is sent anew when so much of its life has passed since. */
 const RENEWED_AFTER = 1 / 50
+/** The longest that an entry can tell: more than that part of any life. */
+const LONGEST_AGE_MS = 2 ** 31 - 1
 /** Sessions in shared memory. What all of its methods do is done when they return. */
 export class SharedSessions {
   readonly #entries: SharedEntries
@@ -62,9 +71,10 @@ export class SharedSessions {
   get (id: string): PlainSession | undefined {
     const plain = this.#read(id, Date.now())
     if (plain === undefined) return undefined
-    const { kind, version, createdMs, expiresMs } = this.#entries.found
+    const { kind, version, createdMs, computeMs, expiresMs } = this.#entries.found
     const cookie = restoreCookie(plain, expiresMs)
-    if (cookie !== undefined) cookie[this.#mark] = { id, version, kind, copy: this.#copy, writtenMs: createdMs }
+    // Of a session nobody asks how long it took to make: there is how old its cookie was.
+    if (cookie !== undefined) cookie[this.#mark] = { id, version, kind, copy: this.#copy, cookie, cookieMs: createdMs - computeMs }
     return plain
   }
 
@@ -75,7 +85,7 @@ export class SharedSessions {
    */
   save (id: string, session: object): Outcome {
     const nowMs = Date.now()
-    const { expiresMs, lifeMs } = timesOf(session, nowMs, this.#options.ttl)
+    const { expiresMs } = timesOf(session, nowMs, this.#options.ttl)
     if (expiresMs <= nowMs) {
       this.remove(id)
       return 'saved'
@@ -83,12 +93,37 @@ export class SharedSessions {
     const reading = this.#readingOf(id, session)
     if (reading === 'gone') return 'gone'
     this.#encode(plainSession(session))
-    if (reading !== undefined && nowMs - reading.writtenMs < lifeMs * RENEWED_AFTER && this.#isEncoded(reading)) {
+    if (reading !== undefined && this.#isEncoded(reading)) {
       return this.#entries.touch(this.#space, id, nowMs, expiresMs) ? 'saved' : this.#lose(session)
     }
-    if (!this.#write(id, nowMs, expiresMs, reading?.version)) return this.#mergeInto(id, session, reading!, nowMs, expiresMs)
-    this.#remember(id, session, this.#entries.found.version, nowMs)
+    const cookieMs = reading?.cookieMs ?? nowMs
+    if (!this.#write(id, nowMs, expiresMs, cookieMs, reading?.version)) return this.#mergeInto(id, session, reading!, nowMs, expiresMs, cookieMs)
+    const { cookie } = session as SessionLike
+    this.#readings.set(session, { id, version: this.#entries.found.version, kind: this.#encoded.kind, copy: this.#copyEncoded(), cookie, cookieMs })
     return 'saved'
+  }
+
+  /**
+   * Saves a session at the end of a request, if it is stored and has changed; if not, it lives on with `isRolling`. What is
+   * set of it after that is measured by what was read before.
+   * Throws FST_SWOOLE_SESSION_TOO_LARGE, _VALUE_INVALID.
+   */
+  settle (id: string, session: object, isRolling: boolean): Settled {
+    const reading = this.#readingOf(id, session)
+    if (reading === undefined) return 'new'
+    if (reading === 'gone') return 'gone'
+    const nowMs = Date.now()
+    const { expiresMs, lifeMs } = timesOf(session, nowMs, this.#options.ttl)
+    const isDue = isRolling && nowMs - reading.cookieMs >= lifeMs * RENEWED_AFTER
+    const plain = plainSession(session)
+    this.#encode(plain)
+    if (!isDue && this.#isEncoded(reading)) {
+      return !isRolling || this.#entries.touch(this.#space, id, nowMs, expiresMs) ? 'kept' : this.#lose(session)
+    }
+    const isRenewed = isDue || !isRolling || !isSameCookie(plain, reading.cookie)
+    const cookieMs = isRenewed ? nowMs : reading.cookieMs
+    const isWritten = this.#write(id, nowMs, expiresMs, cookieMs, reading.version) || this.#mergeInto(id, session, reading, nowMs, expiresMs, cookieMs) === 'saved'
+    return isWritten ? isRenewed ? 'renewed' : 'kept' : 'gone'
   }
 
   /** Lets a session live on. */
@@ -116,21 +151,6 @@ export class SharedSessions {
     return this.#entries.stats()
   }
 
-  /** 'new': it is not stored. 'due': nothing but that its cookie is to be sent again. */
-  stateOf (id: string, session: object): 'new' | 'unchanged' | 'due' | 'changed' | 'gone' {
-    const reading = this.#readingOf(id, session)
-    if (reading === undefined) return 'new'
-    if (reading === 'gone') return 'gone'
-    this.#encode(plainSession(session))
-    if (!this.#isEncoded(reading)) return 'changed'
-    const nowMs = Date.now()
-    return nowMs - reading.writtenMs < timesOf(session, nowMs, this.#options.ttl).lifeMs * RENEWED_AFTER ? 'unchanged' : 'due'
-  }
-
-  isGone (session: object): boolean {
-    return this.#readings.get(session) === 'gone'
-  }
-
   #read (id: string, nowMs: number): PlainSession | undefined {
     const entries = this.#entries
     if (!entries.read(this.#space, id, nowMs)) return undefined
@@ -152,16 +172,16 @@ export class SharedSessions {
   }
 
   /** False: it is not the version that it should be. */
-  #write (id: string, nowMs: number, expiresMs: number, ifVersion?: number): boolean {
+  #write (id: string, nowMs: number, expiresMs: number, cookieMs: number, ifVersion?: number): boolean {
     const { bytes } = this.#encoded
     if (bytes > this.#maxBytes) throw new SessionTooLargeError(bytes, this.#maxBytes)
-    const outcome = this.#entries.write(this.#space, id, this.#encoded, { nowMs, expiresMs, ifVersion })
+    const outcome = this.#entries.write(this.#space, id, this.#encoded, { nowMs, expiresMs, computeMs: Math.min(nowMs - cookieMs, LONGEST_AGE_MS), ifVersion })
     if (this.#entries.evicted > 0) this.#evictions.add(this.#entries.evicted, nowMs)
     if (outcome === 'too large') throw new SessionTooLargeError(bytes, this.#maxBytes)
     return outcome === 'written'
   }
 
-  #mergeInto (id: string, session: object, reading: Reading, nowMs: number, expiresMs: number): Outcome {
+  #mergeInto (id: string, session: object, reading: Reading, nowMs: number, expiresMs: number, cookieMs: number): Outcome {
     const { kind } = this.#encoded
     const copy = this.#copyEncoded()
     // Both through the same form, so that what is equal looks equal.
@@ -172,8 +192,8 @@ export class SharedSessions {
       if (theirs === undefined) return this.#lose(session)
       const { version } = this.#entries.found
       this.#encode(mergeSessions(base, mine, theirs))
-      if (!this.#write(id, nowMs, expiresMs, version)) continue
-      this.#readings.set(session, { id, version: NaN, kind, copy, writtenMs: nowMs })
+      if (!this.#write(id, nowMs, expiresMs, cookieMs, version)) continue
+      this.#readings.set(session, { id, version: NaN, kind, copy, cookie: (session as SessionLike).cookie, cookieMs })
       return 'saved'
     }
   }
@@ -181,10 +201,6 @@ export class SharedSessions {
   #lose (session: object): 'gone' {
     this.#readings.set(session, 'gone')
     return 'gone'
-  }
-
-  #remember (id: string, session: object, version: number, writtenMs: number): void {
-    this.#readings.set(session, { id, version, kind: this.#encoded.kind, copy: this.#copyEncoded(), writtenMs })
   }
 
   #isEncoded ({ kind, copy }: Reading): boolean {

@@ -1,6 +1,7 @@
 import type { FastifyReply, FastifyRequest, onSendHookHandler } from 'fastify'
 import type {} from '@fastify/cookie'
 import type { FastifySessionObject } from '@fastify/session'
+import type { Settled } from './memory.ts'
 import type { SessionStore } from './store.ts'
 
 export interface SavingOptions {
@@ -31,29 +32,30 @@ export function savingHooks ({ store, cookieName, rolling, saveUninitialized }: 
     if (!session?.encryptedSessionId) return done()
     if (session.cookie.secure === true && request.protocol !== 'https') return done()
     if (request[FAILED]) return hide(request, done)
+    let settled: Settled
     try {
-      const state = store.stateOf(session.sessionId, session)
-      if (state === 'gone') return hide(request, done)
-      // For @fastify/session, which takes a cookie away that is of no use.
-      if (state === 'new' && !saveUninitialized && !session.isModified()) return done()
-      if (state === 'new' || state === 'changed' || (state === 'due' && rolling)) return save(session, request, reply, done)
-      if (rolling) store.touch(session.sessionId, session)
+      settled = store.settle(session.sessionId, session, rolling)
     } catch (error) {
       return fail(request, error as Error, done)
     }
-    if (session.isSaved() || request.cookies[cookieName] !== session.encryptedSessionId) sendCookie(session, reply)
+    if (settled === 'new') return begin(session, request, reply, done)
+    if (settled === 'renewed' || (settled === 'kept' && (session.isSaved() || request.cookies[cookieName] !== session.encryptedSessionId))) sendCookie(session, reply)
     hide(request, done)
   }
 
-  const save = (session: FastifySessionObject, request: Request, reply: FastifyReply, done: Done): void => {
+  const begin = (session: FastifySessionObject, request: Request, reply: FastifyReply, done: Done): void => {
+    // Then @fastify/session takes a cookie away that is of no use.
+    if (!saveUninitialized && !session.isModified()) return done()
     session.save((error?: Error | null) => {
       if (error) return fail(request, error, done)
-      if (!store.isGone(session)) sendCookie(session, reply)
+      sendCookie(session, reply)
       hide(request, done)
     })
   }
 
   const sendCookie = (session: FastifySessionObject, reply: FastifyReply): void => {
+    // It was made when the request began.
+    session.touch()
     reply.setCookie(cookieName, session.encryptedSessionId, (session.cookie as unknown as { toJSON (): object }).toJSON())
   }
 

@@ -5,6 +5,7 @@ import type { Log } from './evictions.ts'
 import { createSession } from './express.ts'
 import type { ExpressRequest } from './express.ts'
 import { SharedSessions } from './memory.ts'
+import type { Settled } from './memory.ts'
 
 export interface StoreOptions {
   /** Milliseconds that a session lives whose cookie has no maximum age; by default an hour. */
@@ -81,16 +82,11 @@ export class SessionStore extends EventEmitter {
   }
 
   /**
-   * How a live session stands to what is stored. 'new': it is not. 'due': it has not changed, and some of its life has passed
-   * since it was written. 'gone': as `isGone` says.
+   * For the end of a request: what `set` or `touch` does, whichever the session needs, if it is stored at all.
+   * Throws FST_SWOOLE_SESSION_TOO_LARGE, _VALUE_INVALID.
    */
-  stateOf (id: string, session: object): ReturnType<SharedSessions['stateOf']> {
-    return this.#sessions.stateOf(id, session)
-  }
-
-  /** Whether this live session was destroyed, or had to go, since it was read: as far as `set` has met it. */
-  isGone (session: object): boolean {
-    return this.#sessions.isGone(session)
+  settle (id: string, session: object, isRolling: boolean): Settled {
+    return this.#sessions.settle(id, session, isRolling)
   }
 
   /** Makes what `get` gave the session of an Express request. */

@@ -105,6 +105,31 @@ t.test('an active session never ends, in the store as in the browser; one that i
   await fastify.close()
 })
 
+t.test('a request that takes longer than a session lives ends none that others have kept alive', async t => {
+  const { pass } = clock(t)
+  const { fastify, get, jar } = await serve({ ttl: '1m' })
+  const gate = Promise.withResolvers<void>()
+  const arrived = Promise.withResolvers<void>()
+  fastify.get('/slow', async ({ session }) => {
+    arrived.resolve()
+    await gate.promise
+    session.slow = true
+  })
+  await get('/count')
+  const slow = get('/slow')
+  await arrived.promise
+  for (let n = 0; n < 3; n++) {
+    pass(40_000)
+    await get('/count')
+  }
+  gate.resolve()
+  await slow
+  t.equal(jar.size, 1)
+  pass(50_000)
+  t.equal((await get('/count')).body, '5')
+  await fastify.close()
+})
+
 t.test('without rolling only a change moves the end', async t => {
   const { pass } = clock(t)
   const { fastify, get } = await serve({ ttl: '1m', rolling: false })

@@ -86,7 +86,7 @@ t.test('a session ends when its cookie does, and a touch or a set begins its tim
   await set('left', session())
   pass(600)
   await touch('touched', session())
-  await set('set', await get('set').then((session) => { session.cookie.expires = new Date(Date.now() + 1000); return session }))
+  await set('set', await get('set'))
   pass(600)
   t.ok(await get('touched'))
   t.ok(await get('set'))
@@ -119,23 +119,40 @@ t.test('the time to end is the cookie\'s, or the store\'s for one that ends with
   t.equal(await get('past'), undefined)
 })
 
-t.test('setting what has not changed writes nothing, until some of its life has passed', async t => {
+t.test('the end of a request writes what has changed, and has the cookie sent when some of its life has passed', async t => {
   const { pass } = clock(t)
   const { get, set, store } = open()
-  const session = { cookie: hour(), n: 1 }
-  await set('a', session)
-  const state = async () => store.stateOf('a', await get('a'))
-  t.equal(store.stateOf('b', { cookie: hour() }), 'new')
-  t.equal(store.stateOf('a', session), 'unchanged')
-  t.equal(await state(), 'unchanged')
-  t.equal(store.stateOf('a', Object.assign(await get('a'), { n: 2 })), 'changed')
-  pass(60_000)
+  await set('a', { cookie: hour(), n: 1 })
+  const settle = async (changes: object = {}, isRolling = true) => store.settle('a', Object.assign(await get('a'), changes), isRolling)
+  t.equal(store.settle('b', { cookie: hour() }, true), 'new')
+  t.equal(await get('b'), undefined)
+  t.equal(await settle(), 'kept')
+  t.equal(await settle({ n: 2 }), 'kept')
+  t.equal((await get('a')).n, 2)
+  pass(71_000)
+  t.equal(await settle({ n: 3 }), 'kept', 'a change does not make the cookie younger')
+  pass(1_500)
+  t.equal(await settle({}, false), 'kept')
+  t.equal(await settle(), 'renewed')
+  t.equal(await settle(), 'kept')
+  t.equal(await settle({ n: 4 }, false), 'renewed', 'that has moved its end')
+  t.equal(await settle({ cookie: { ...hour(), originalMaxAge: 7_200_000 } }), 'new', 'a cookie that nobody has got')
+  const { cookie, ...data } = await get('a')
+  t.equal(store.settle('a', { cookie: { ...cookie, originalMaxAge: 7_200_000 }, ...data }, true), 'renewed', 'another cookie')
+})
+
+t.test('setting what has not changed only lets it live on', async t => {
+  const { pass } = clock(t)
+  const { get, set } = open()
+  await set('a', { cookie: hour(), n: 1 })
+  const other = await get('a')
+  pass(1_800_000)
   await set('a', await get('a'))
-  t.equal(await state(), 'unchanged', 'it only lives on')
-  pass(15_000)
-  t.equal(await state(), 'due')
-  await set('a', await get('a'))
-  t.equal(await state(), 'unchanged')
+  pass(1_800_000)
+  other.n = 2
+  await set('a', other)
+  pass(3_599_000)
+  t.equal((await get('a')).n, 2, 'nor does one that was read long before shorten its life')
 })
 
 t.test('of two that overlap each keeps what it changed, added or removed', async t => {
@@ -177,15 +194,16 @@ t.test('undefined counts as removed', async t => {
 t.test('one that was destroyed meanwhile is not made anew, neither by a change nor by a touch', async t => {
   const { get, set, touch, destroy, store } = open()
   await set('a', { cookie: hour(), n: 1 })
-  const [changed, unchanged] = [await get('a'), await get('a')]
+  const [changed, unchanged, settled] = [await get('a'), await get('a'), await get('a')]
   await destroy('a')
   changed.n = 2
   await set('a', changed)
   await set('a', unchanged)
   await touch('a', unchanged)
   t.equal(await get('a'), undefined)
-  t.ok(store.isGone(changed))
-  t.equal(store.stateOf('a', unchanged), 'gone')
+  t.equal(store.settle('a', unchanged, true), 'gone')
+  t.equal(store.settle('a', Object.assign(settled, { n: 5 }), true), 'gone')
+  t.equal(await get('a'), undefined)
   await set('a', { cookie: hour(), n: 3 })
   t.equal((await get('a')).n, 3, 'a new one may have its id')
 })
