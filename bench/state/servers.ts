@@ -20,12 +20,12 @@ export type Sample = LoadResult & { cpuMicrosecondsPerRequest: number }
 const PACKAGES = ['fastify', '@fastify', 'fastify-session-redis-store', 'fastify-swoole', 'ioredis']
 
 /** `file` is of the folder `project`, and finds the variant's name in the environment. */
-export async function startVariant (file: string, variant: string, workers: number): Promise<StateServer> {
+export async function startVariant (file: string, variant: string, workers: number, env: Record<string, string> = {}): Promise<StateServer> {
   const project = createProject(join(import.meta.dirname, 'project'), PACKAGES)
   const port = await freePort()
   const program = startProgram(
     [...fastifySwoole(), 'start', file, '--host', '127.0.0.1', '--port', String(port), '--workers', String(workers), '--task-workers', '0'],
-    { cwd: project.path, env: { ...project.env, VARIANT: variant } })
+    { cwd: project.path, env: { ...project.env, ...env, VARIANT: variant } })
   const dispose = async () => {
     await program[Symbol.asyncDispose]()
     project[Symbol.dispose]()
@@ -40,10 +40,10 @@ export async function startVariant (file: string, variant: string, workers: numb
 }
 
 /** All at once: those that are not asked are idle. */
-export async function startVariants (file: string, variants: readonly string[], workers: number): Promise<AsyncDisposable & { servers: StateServer[] }> {
+export async function startVariants (file: string, variants: readonly string[], workers: number, env?: Record<string, string>): Promise<AsyncDisposable & { servers: StateServer[] }> {
   await using stack = new AsyncDisposableStack()
   const servers: StateServer[] = []
-  for (const variant of variants) servers.push(stack.use(await startVariant(file, variant, workers)))
+  for (const variant of variants) servers.push(stack.use(await startVariant(file, variant, workers, env)))
   const started = stack.move()
   return { servers, [Symbol.asyncDispose]: () => started.disposeAsync() }
 }

@@ -8,6 +8,8 @@ import type { Fields } from './policy.ts'
 /** What tells of a body that is not there. */
 const OF_BODY = ['content-type', 'content-length', 'content-encoding', 'content-language', 'content-range']
 
+const MOST_JOINED_BYTES = 16 * 1024
+
 /**
  * Answers with what is kept, past the onSend hooks: they had their part in it when it was made, and what changes a body would
  * change it twice. Fields that hooks have set for this request are its own, as they are not kept.
@@ -25,7 +27,9 @@ export function sendKept (request: FastifyRequest, reply: FastifyReply, kept: Ke
   }
   raw.writeHead(status, headers)
   if (request.method === 'HEAD') raw.end()
-  else raw.end(body)
+  else if (body.length > MOST_JOINED_BYTES) raw.end(body)
+  // node:http sends head and body in one piece, at a third less per answer, only when the body is a string.
+  else raw.end(body.toString('latin1'), 'latin1')
 }
 
 /** A kept answer for a request whose hooks have set `own`, to which it is added. */
