@@ -90,7 +90,7 @@ export class SessionStore extends EventEmitter {
   }
 
   /** Makes what `get` gave the session of an Express request. */
-  createSession (request: ExpressRequest, session: SessionLike): object {
+  createSession (request: ExpressRequest, session: SessionLike): any {
     return createSession(this, request, session)
   }
 

@@ -47,6 +47,14 @@ t.test('the packed package installs in an empty folder and serves an application
       t.ok(Number(stdout) > 0, specifier)
     }
   })
+  await t.test('sessions say which packages they need', async (t) => {
+    const script = `
+      import Fastify from 'fastify'
+      import session from 'fastify-swoole/session'
+      try { await Fastify().register(session, { secret: 'x'.repeat(32) }) } catch ({ code, message }) { console.log(code, message) }`
+    const { stdout } = await execute(process.execPath, ['--input-type=module', '-e', script], { cwd: project })
+    t.match(stdout, /^FST_SWOOLE_PACKAGE_MISSING The option session needs .*: npm install @fastify\/session @fastify\/cookie$/m)
+  })
   await t.test('an older Node is told in one line', { skip: systemNode() === undefined }, async (t) => {
     const failed = await execute(systemNode()!, [join(project, 'node_modules/fastify-swoole/dist/cli/main.js'), 'start'], { cwd: project }).catch((error) => error)
     t.equal(failed.code, 1)
