@@ -24,7 +24,8 @@ const MOST_FLIGHTS = 4096
 /** A tag of the worker, an id that no other flight has, and a bit for each worker that waits (of slots 32 apart, one bit). */
 const RecordWord = { OWNER: 0, ID: 1, FOLLOWERS: 2 } as const
 const PAYLOAD_WORDS = 4
-const COUNTED_IDS = 2 ** 20
+/** A Node timer with more fires at once. */
+export const LONGEST_TIMER_MS = 2 ** 31 - 1
 
 /**
  * Who computes which key, over all workers: the first one that asks leads, the others follow until it has ended or is dead.
@@ -35,34 +36,54 @@ export class Flights {
   readonly #i32: Int32Array
   readonly #records: LruRecords
   readonly #waiting = new Map<Flight, () => void>()
-  #count = 0
+  #evicted = 0
+  #ids = 0
 
   /** Throws FST_SWOOLE_MEMORY_FULL. */
   constructor (memory: SharedMemory) {
     this.#memory = memory
     this.#i32 = memory.region.i32
-    const isSpent = (payload: number) => !isAlive(memory.region, this.#i32[payload + RecordWord.OWNER]!)
-    this.#records = new LruRecords(memory, { type: 'cache flights', name: 'flights', records: MOST_FLIGHTS, payloadWords: PAYLOAD_WORDS }, isSpent)
+    const isSpent = (payload: number) => this.#isOpen(payload)
+    // Who follows one that goes for another learns that it has ended.
+    const evict = (payload: number) => { this.#evicted |= this.#i32[payload + RecordWord.FOLLOWERS]! }
+    this.#records = new LruRecords(memory, { type: 'cache flights', name: 'flights', records: MOST_FLIGHTS, payloadWords: PAYLOAD_WORDS }, isSpent, evict)
+    this.#ids = memory.open({ type: 'cache flights', name: 'ids', definition: {}, bytes: 64 }) / 4
   }
 
-  /** Begins to compute the key, or finds who has begun; `follows: false` says that nobody here will wait for that one. */
-  claim (space: EntrySpace, key: string, { follows = true } = {}): Flight {
-    const { region, slot } = this.#memory
+  /**
+   * Begins to compute the key, or finds who has begun; `follows: false` says that nobody here will wait for that one. `instead`: the
+   * id of a flight that takes too long, whose place this one takes if that still goes on.
+   */
+  claim (space: EntrySpace, key: string, { follows = true, instead = 0 } = {}): Flight {
+    const { slot } = this.#memory
     const i32 = this.#i32
     this.#records.enter(space.seeds, key)
     let record = this.#records.find()
-    const isLeader = record === 0 || !isAlive(region, i32[record + RecordWord.OWNER]!)
+    const isLeader = record === 0 || this.#isOpen(record) || i32[record + RecordWord.ID] === instead
     if (record === 0) record = this.#records.add()
     if (isLeader) {
       // Who follows one that is dead follows this one from now on.
       i32[record + RecordWord.OWNER] = slot.tag
-      Atomics.store(i32, record + RecordWord.ID, slot.index * COUNTED_IDS + this.#count++ % COUNTED_IDS + 1)
+      Atomics.store(i32, record + RecordWord.ID, this.#nextId())
     } else if (follows) {
       i32[record + RecordWord.FOLLOWERS]! |= bitOf(slot.index)
     }
     const flight = { isLeader, space, key, id: i32[record + RecordWord.ID]!, owner: i32[record + RecordWord.OWNER]!, record }
+    const evicted = this.#evicted
+    this.#evicted = 0
+    const delayed = isLeader ? i32[record + RecordWord.FOLLOWERS]! : 0
     this.#records.leave()
+    this.#wake(evicted | delayed)
     return flight
+  }
+
+  /** Nobody computes it: its worker is dead, or whoever ended it died before the record was free. */
+  #isOpen (record: number): boolean {
+    return this.#i32[record + RecordWord.ID] === 0 || !isAlive(this.#memory.region, this.#i32[record + RecordWord.OWNER]!)
+  }
+
+  #nextId (): number {
+    return Atomics.add(this.#i32, this.#ids, 1) + 1 | 0 || this.#nextId()
   }
 
   /**
@@ -70,8 +91,11 @@ export class Flights {
    * they will look for.
    */
   end (flight: Flight, leave?: () => void): void {
-    if (leave !== undefined && !this.#end(flight, true)) leave()
-    this.#end(flight, false)
+    try {
+      if (leave !== undefined && !this.#end(flight, true)) leave()
+    } finally {
+      this.#end(flight, false)
+    }
   }
 
   /** Ends whoever computes the key: what that makes is out of date. Who waits for it asks again. */
@@ -107,7 +131,7 @@ export class Flights {
       }
       const abort = () => finish(() => reject(signal!.reason))
       const close = () => finish(() => reject(new ClosedError('The cache')))
-      const timer = timeoutMs === undefined ? undefined : setTimeout(finish, timeoutMs, () => resolve(false))
+      const timer = timeoutMs === undefined ? undefined : setTimeout(finish, Math.min(timeoutMs, LONGEST_TIMER_MS), () => resolve(false))
       if (this.#waiting.size === 0) this.#memory.doorbell.onRing(this.#look)
       this.#waiting.set(flight, () => finish(() => resolve(true)))
       signal?.addEventListener('abort', abort)

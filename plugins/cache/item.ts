@@ -4,7 +4,8 @@ import type { Duration } from '../options/index.ts'
 import { showValue } from '../options/show.ts'
 
 export const MOST_TAGS = 60
-const OPTION_NAMES = ['ttl', 'tags', 'beta', 'staleWhileRevalidate'] as const
+export const KEEP_NAMES = ['ttl', 'tags'] as const
+const GET_NAMES = [...KEEP_NAMES, 'beta', 'staleWhileRevalidate'] as const
 
 /** How a value is to be kept. */
 export interface KeepOptions {
@@ -75,8 +76,8 @@ export interface Keeping {
 }
 
 /** Throws FST_SWOOLE_OPTIONS_INVALID, _DURATION_INVALID. */
-export function keepingOf (given: GetOptions | undefined, defaultTtlMs: number): Keeping {
-  requireNames('The options of the cache', given, OPTION_NAMES)
+export function keepingOf (given: GetOptions | undefined, defaultTtlMs: number, names: readonly string[] = GET_NAMES): Keeping {
+  requireNames('The options of the cache', given, names)
   const { ttl, tags = [], beta = 0, staleWhileRevalidate = 0 } = given ?? {}
   if (typeof beta !== 'number' || !(beta >= 0)) throw new OptionsInvalidError(`beta is ${showValue(beta)}, but must be a number from 0, or Infinity`)
   return {
@@ -87,12 +88,12 @@ export function keepingOf (given: GetOptions | undefined, defaultTtlMs: number):
   }
 }
 
-export function requireTags (tags: unknown): string[] {
+export function requireTags (tags: unknown, most = MOST_TAGS): string[] {
   if (!Array.isArray(tags)) throw new OptionsInvalidError(`The tags of the cache are ${showValue(tags)}, but must be an array of strings`)
   for (const tag of tags) {
     if (typeof tag !== 'string' || tag === '') throw new OptionsInvalidError(`A tag of the cache is ${showValue(tag)}, but must be a string of at least one character`)
   }
-  if (tags.length > MOST_TAGS) throw new OptionsInvalidError(`A value of the cache has ${tags.length} tags, but can have ${MOST_TAGS} at most`)
+  if (tags.length > most) throw new OptionsInvalidError(`A value of the cache has ${tags.length} tags, but can have ${most} at most`)
   return tags
 }
 

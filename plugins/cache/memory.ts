@@ -2,9 +2,10 @@ import { setImmediate } from 'node:timers/promises'
 import { KeyInvalidError, OptionsInvalidError, ValueInvalidError, ValueTooLongError } from '../errors.ts'
 import { showValue } from '../options/show.ts'
 import type { EntriesStats } from '../shared-memory/index.ts'
-import type { Flight } from './flights.ts'
-import { CacheItem, keepingOf, requireTags } from './item.ts'
+import { CacheItem, KEEP_NAMES, keepingOf, requireTags } from './item.ts'
 import type { GetOptions, Keeping, KeepOptions } from './item.ts'
+import { Runs, settled } from './runs.ts'
+import type { Run } from './runs.ts'
 import type { CacheStore, Stored } from './store.ts'
 
 export type Compute<T> = (item: CacheItem) => T | Promise<T>
@@ -16,18 +17,11 @@ export interface CacheTimes {
   computeTimeoutMs: number
 }
 
-/** What is computed in this worker, or waited for: one at a time for a key. */
-interface Run {
-  readonly value: Promise<unknown>
-  /** When it began, in invalidations. */
-  readonly epoch: number
-  flight?: Flight
-}
-
 const LONGEST_PREFIX = 60
 /** So long many entries are looked at before others have their turn. */
 const TURN_MS = 2
-const WARNING_EVERY_MS = 60_000
+/** Who waited for a value that is fresh for less may find that it has expired already. */
+const SHORT_TTL_MS = 5000
 
 /**
  * A cache that all workers share, in bounded memory. Values are data (see `Encoded.setData`), and each `get` gives a copy of
@@ -37,10 +31,9 @@ export class SharedCache {
   readonly #store: CacheStore
   readonly #times: CacheTimes
   readonly #prefix: string
-  readonly #runs: Map<string, Run>
-  #warnedAtMs = -WARNING_EVERY_MS
+  readonly #runs: Runs
 
-  constructor (store: CacheStore, times: CacheTimes, prefix = '', runs = new Map<string, Run>()) {
+  constructor (store: CacheStore, times: CacheTimes, prefix = '', runs = new Runs(store)) {
     this.#store = store
     this.#times = times
     this.#prefix = prefix
@@ -67,7 +60,7 @@ export class SharedCache {
       if (found === undefined) return this.#compute(full, compute, options)
       if (found.isStale) this.#refresh(full, compute, options)
       else if (options?.beta && isDue(found, options.beta, nowMs)) {
-        if (options.beta === Infinity) return this.#compute(full, compute, options, true)
+        if (options.beta === Infinity) return this.#compute(full, compute, options, found.version)
         this.#refresh(full, compute, options)
       }
       return Promise.resolve(found.value)
@@ -82,9 +75,9 @@ export class SharedCache {
    */
   async set (key: string, value: unknown, options?: KeepOptions): Promise<void> {
     const full = this.#keyOf(key)
-    const { ttlMs, tags } = keepingOf(options, this.#times.ttlMs)
+    const { ttlMs, tags } = keepingOf(options, this.#times.ttlMs, KEEP_NAMES)
     const store = this.#store
-    this.#forget(full)
+    this.#runs.forget(full)
     if (ttlMs === 0) {
       store.delete(store.values, full)
       return
@@ -104,7 +97,7 @@ export class SharedCache {
   async delete (...keys: string[]): Promise<number> {
     let deleted = 0
     for (const full of keys.map((key) => this.#keyOf(key))) {
-      this.#forget(full)
+      this.#runs.forget(full)
       if (this.#store.delete(this.#store.values, full)) deleted++
     }
     return deleted
@@ -116,14 +109,14 @@ export class SharedCache {
    */
   async invalidateTags (...tags: string[]): Promise<number> {
     let removed = 0
-    for (const tag of this.#tagsOf(requireTags(tags))) removed += await this.#sum(this.#store.invalidate(tag))
+    for (const tag of this.#tagsOf(requireTags(tags, Infinity))) removed += await this.#sum(this.#store.invalidate(tag))
     return removed
   }
 
   /** Removes all values and HTTP answers; of a namespace all of its values. */
   async clear (): Promise<void> {
     const { values, answers } = this.#store
-    for (const key of [...this.#runs.keys()].filter((key) => key.startsWith(this.#prefix))) this.#forget(key)
+    this.#runs.forgetAll(this.#prefix)
     await this.#sum(this.#store.clear(this.#prefix === '' ? [values, answers] : [values], this.#prefix))
   }
 
@@ -132,8 +125,8 @@ export class SharedCache {
    * another may have 60 characters in all. Throws FST_SWOOLE_OPTIONS_INVALID.
    */
   namespace (prefix: string): SharedCache {
-    const full = this.#prefix + prefix
-    if (typeof prefix !== 'string' || prefix === '' || full.length > LONGEST_PREFIX) {
+    const full = typeof prefix === 'string' ? this.#prefix + prefix : ''
+    if (full === this.#prefix || full.length > LONGEST_PREFIX) {
       throw new OptionsInvalidError(`The prefix of a namespace of the cache is ${showValue(prefix)}, but must be a string of at least one character, and no more than ${LONGEST_PREFIX} with those it is in`)
     }
     return new SharedCache(this.#store, this.#times, full, this.#runs)
@@ -144,80 +137,82 @@ export class SharedCache {
     return this.#store.stats()
   }
 
-  async #compute (key: string, compute: Compute<unknown>, options: GetOptions | undefined, isForced = false): Promise<unknown> {
+  /** `notVersion`: of a fresh value that will not do. */
+  async #compute (key: string, compute: Compute<unknown>, options: GetOptions | undefined, notVersion?: number): Promise<unknown> {
     const keeping = keepingOf(options, this.#times.ttlMs)
-    const running = this.#runs.get(key)
-    if (running === undefined || !this.#isJoinable(running)) return await this.#start(key, (run) => this.#lead(run, key, compute, keeping, isForced))
-
-    const hasEnded = await settled(running.value, this.#times.computeTimeoutMs)
-    if (!hasEnded) return await this.#make(key, compute, keeping, undefined)
-    const found = this.#store.look(this.#store.values, key, Date.now())
-    return found === undefined || found.isStale ? this.#store.copyOf(await running.value) : found.value
+    let instead = 0
+    for (let run = this.#runs.joinable(key); run !== undefined; run = this.#runs.joinable(key)) {
+      if (await settled(run.value, this.#times.computeTimeoutMs)) return this.#fresh(run, key, notVersion)?.value ?? this.#store.copyOf(await run.value)
+      // It takes too long. Of all that waited one begins anew, in its place.
+      if (this.#runs.joinable(key) !== run) continue
+      instead = run.flight?.id ?? 0
+      break
+    }
+    return await this.#runs.start(key, (run) => this.#lead(run, key, compute, keeping, notVersion, instead)).value
   }
 
   /** In the background, unless some worker is at it. */
   #refresh (key: string, compute: Compute<unknown>, options: GetOptions | undefined): void {
-    if (this.#runs.has(key)) return
+    if (this.#runs.has(key) || this.#runs.isResting(key)) return
     const keeping = keepingOf(options, this.#times.ttlMs)
     const flight = this.#store.flights.claim(this.#store.values, key, { follows: false })
     if (!flight.isLeader) return
-    this.#start(key, (run) => this.#make(key, compute, keeping, Object.assign(run, { flight })))
-      .catch((error) => this.#store.log.warn({ key, err: error }, 'a value of the cache could not be computed anew: the old one is given until it is too old'))
+    this.#runs.start(key, (run) => this.#make(run, key, compute, keeping), flight).value.catch((error) => {
+      this.#runs.rest(key)
+      this.#store.log.warn({ key, err: error }, 'a value of the cache could not be computed anew: the old one is given until it is too old')
+    })
   }
 
-  #start (key: string, work: (run: { epoch: number, flight?: Flight }) => Promise<unknown>): Promise<unknown> {
-    const started = { epoch: this.#store.epoch() }
-    const run: Run = Object.assign(started, { value: work(started) })
-    this.#runs.set(key, run)
-    const end = () => { if (this.#runs.get(key) === run) this.#runs.delete(key) }
-    run.value.then(end, end)
-    return run.value
-  }
-
-  /** Computes, or waits for whoever does. */
-  async #lead (run: { epoch: number, flight?: Flight }, key: string, compute: Compute<unknown>, keeping: Keeping, isForced: boolean): Promise<unknown> {
-    const store = this.#store
-    for (;;) {
-      const flight = store.flights.claim(store.values, key)
+  /** Computes, or waits for whoever does; `instead` of a flight that takes too long. */
+  async #lead (run: Run, key: string, compute: Compute<unknown>, keeping: Keeping, notVersion: number | undefined, instead: number): Promise<unknown> {
+    const { flights } = this.#store
+    for (let late = instead; ;) {
+      const flight = flights.claim(run.space, key, { instead: late })
       if (flight.isLeader) {
         run.flight = flight
-        run.epoch = store.epoch()
-        return await this.#make(key, compute, keeping, run, isForced)
+        run.epoch = this.#store.epoch()
+        // Another may have ended between the look and the claim.
+        const found = this.#fresh(run, key, notVersion)
+        if (found === undefined) return await this.#make(run, key, compute, keeping)
+        flights.end(flight)
+        return found.value
       }
-      const hasEnded = await store.flights.ended(flight, { timeoutMs: this.#times.computeTimeoutMs })
-      const found = store.look(store.values, key, Date.now())
-      if (found !== undefined && !found.isStale) return found.value
-      const outcome = hasEnded ? store.outcome(flight) : { alone: true as const }
+      late = await flights.ended(flight, { timeoutMs: this.#times.computeTimeoutMs }) ? 0 : flight.id
+      const found = this.#fresh(run, key, notVersion)
+      if (found !== undefined) return found.value
+      const outcome = late === 0 ? this.#store.outcome(flight) : undefined
       if (outcome === undefined) continue
       if ('error' in outcome) throw outcome.error
-      return 'alone' in outcome ? await this.#make(key, compute, keeping, undefined) : outcome.value
+      return 'alone' in outcome ? await this.#make(run, key, compute, keeping) : outcome.value
     }
   }
 
-  /** Computes and keeps. Without a run it is computed for its caller alone. */
-  async #make (key: string, compute: Compute<unknown>, keeping: Keeping, run: { epoch: number, flight?: Flight } | undefined, isForced = true): Promise<unknown> {
+  #fresh ({ space }: Run, key: string, notVersion: number | undefined): Stored | undefined {
+    const found = this.#store.look(space, key, Date.now())
+    return found === undefined || found.isStale || found.version === notVersion ? undefined : found
+  }
+
+  /** Computes and keeps. Without a flight it is computed for its caller alone. */
+  async #make (run: Run, key: string, compute: Compute<unknown>, keeping: Keeping): Promise<unknown> {
     const store = this.#store
-    const flight = run?.flight
+    const { flight, space, epoch } = run
     let leave: (() => void) | undefined
     try {
-      // Another may have ended between the look and the claim.
-      const found = isForced ? undefined : store.look(store.values, key, Date.now())
-      if (found !== undefined && !found.isStale) return found.value
-
       const item = new CacheItem(key.slice(this.#prefix.length), keeping.ttlMs, keeping.tags, this.#times.ttlMs)
       const startedAt = performance.now()
       const value = await compute(item)
       const computeMs = Math.min(Math.round(performance.now() - startedAt), 2 ** 31 - 1)
-      if (item.ttlMs === 0) {
-        store.copyOf(value)
-        leave = () => store.leave(flight!, { value })
+      const { ttlMs } = item
+      if (ttlMs < SHORT_TTL_MS) leave = () => store.leave(flight!, { value })
+      if (ttlMs === 0) {
+        store.requireData(value)
         return value
       }
-      const outcome = store.write(store.values, key, value, {
-        nowMs: Date.now(), ttlMs: item.ttlMs, staleMs: keeping.staleMs, tags: this.#tagsOf(item.tags), computeMs, flight, sinceEpoch: run?.epoch
-      })
+      const tags = this.#tagsOf(item.tags)
+      const outcome = store.write(space, key, value, { nowMs: Date.now(), ttlMs, staleMs: keeping.staleMs, tags, computeMs, flight, sinceEpoch: epoch })
+      if (outcome === 'conflict') leave = undefined
       if (outcome === 'too large') {
-        this.#warnOfSize(key, value)
+        this.#runs.warnOfSize(key, value)
         leave = () => store.leave(flight!, { alone: true })
       }
       return value
@@ -227,22 +222,6 @@ export class SharedCache {
     } finally {
       if (flight !== undefined) store.flights.end(flight, leave)
     }
-  }
-
-  /** What was begun before the key was deleted, or anything invalidated, is not for who asks after that. */
-  #isJoinable ({ epoch, flight }: Run): boolean {
-    return epoch === this.#store.epoch() && (flight === undefined || this.#store.flights.isCurrent(flight))
-  }
-
-  #forget (key: string): void {
-    this.#runs.delete(key)
-  }
-
-  #warnOfSize (key: string, value: unknown): void {
-    const nowMs = performance.now()
-    if (nowMs - this.#warnedAtMs < WARNING_EVERY_MS) return
-    this.#warnedAtMs = nowMs
-    this.#store.log.warn({ key, bytes: this.#store.sizeOf(value), maxBytes: this.#store.maxBytes }, 'a value is too large for the cache and was not kept: raise cache.size')
   }
 
   async #sum (counts: Iterable<number>): Promise<number> {
@@ -270,14 +249,4 @@ export class SharedCache {
 /** Whether to compute it anew before it expires. */
 function isDue ({ expiresMs, computeMs }: Stored, beta: number, nowMs: number): boolean {
   return beta === Infinity || nowMs - computeMs * beta * Math.log(Math.random()) >= expiresMs
-}
-
-/** Rejects as the promise does; false when that takes longer. */
-async function settled (promise: Promise<unknown>, timeoutMs: number): Promise<boolean> {
-  let timer: NodeJS.Timeout | undefined
-  try {
-    return await Promise.race([promise.then(() => true), new Promise<boolean>((resolve) => { timer = setTimeout(resolve, timeoutMs, false) })])
-  } finally {
-    clearTimeout(timer)
-  }
 }

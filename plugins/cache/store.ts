@@ -14,6 +14,8 @@ export interface Stored {
   expiresMs: number
   /** How long it took to make; 0 when that is not known. */
   computeMs: number
+  /** No two writes of a key have the same. */
+  version: number
 }
 
 export interface StoreOptions {
@@ -121,6 +123,11 @@ export class CacheStore {
     return decode(kind, read(scratch, kind, 0, bytes))
   }
 
+  /** Throws FST_SWOOLE_VALUE_INVALID for what is no data. */
+  requireData (value: unknown): void {
+    this.sizeOf(value)
+  }
+
   /** How many bytes the value takes. */
   sizeOf (value: unknown): number {
     this.#encoded.setData(value, 'The value')
@@ -172,7 +179,7 @@ export class CacheStore {
     try {
       if (!isKind(kind)) throw new RangeError(`a value of kind ${kind}`)
       const value = decode(kind, read(entries.scratch, kind, 0, bytes))
-      return { value, isStale: expiresMs <= nowMs, createdMs, expiresMs, computeMs }
+      return { value, isStale: expiresMs <= nowMs, createdMs, expiresMs, computeMs, version }
     } catch (error) {
       entries.removeCorrupt(space, key, version)
       this.log.warn({ key, err: error }, 'an entry of the cache is damaged: it was removed')
@@ -207,11 +214,21 @@ interface ErrorData {
   properties: Record<string, unknown>
 }
 
-/** An error as data: what it is called, what it says, and those of its own properties that are data. */
+/** An error as data: what it is called, what it says, and those of its own properties that are data. Nothing of it may keep the others from hearing of it. */
 function dataOfError (error: unknown): ErrorData {
-  if (!(error instanceof Error)) return { name: 'Error', message: String(error), properties: {} }
-  const properties = Object.entries(error).filter(([, value]) => ['string', 'number', 'boolean'].includes(typeof value))
-  return { name: error.name, message: error.message, properties: Object.fromEntries(properties) }
+  const textOf = (read: () => unknown) => {
+    try {
+      return String(read())
+    } catch {
+      return 'it cannot be told'
+    }
+  }
+  if (!(error instanceof Error)) return { name: 'Error', message: textOf(() => error), properties: {} }
+  const properties: Record<string, unknown> = {}
+  for (const [name, { value }] of Object.entries(Object.getOwnPropertyDescriptors(error))) {
+    if (name !== 'stack' && name !== 'message' && ['string', 'number', 'boolean'].includes(typeof value)) properties[name] = value
+  }
+  return { name: textOf(() => error.name), message: textOf(() => error.message), properties }
 }
 
 function errorOf ({ name, message, properties }: ErrorData): Error {

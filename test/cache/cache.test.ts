@@ -217,6 +217,45 @@ t.test('a clearing makes what was there unreachable, and a reload only if it is 
   t.equal(await cache.get('a'), 2)
 })
 
+t.test('what was begun before a clearing is neither kept nor given to who asks after it', async t => {
+  const memory = createLocalMemory(4 * MEBIBYTE)
+  const { cache } = openCache(memory)
+  const goOn = Promise.withResolvers<void>()
+  const old = cache.get('a', async () => { await goOn.promise; return 'old' })
+  Atomics.add(memory.region.i32, Header.CACHE_CLEARS, 1)
+  const later = cache.get('a', () => 'new')
+  goOn.resolve()
+  t.strictSame([await old, await later, await cache.get('a')], ['old', 'new', 'new'])
+})
+
+t.test('of many that wait for one that takes too long one begins anew, and what it makes is not kept if it was deleted meanwhile', async t => {
+  const cache = open(undefined, 50)
+  const hung = cache.get('a', () => new Promise<string>(() => {}))
+  let runs = 0
+  const answers = await Promise.all(Array.from({ length: 100 }, () => cache.get('a', async () => {
+    await sleep(10)
+    await cache.delete('a')
+    return `run ${++runs}`
+  })))
+  t.strictSame([...new Set(answers)], ['run 1'])
+  t.equal(await cache.get('a'), undefined)
+  t.type(hung, Promise)
+})
+
+t.test('a stale value whose computation fails is not tried again by each who asks', async t => {
+  const logged: unknown[] = []
+  const { cache } = openCache(createLocalMemory(4 * MEBIBYTE), undefined, undefined, { warn: (what: unknown) => logged.push(what) } as never)
+  await cache.get('a', () => 1, { ttl: 1, staleWhileRevalidate: '10s' })
+  await sleep(2)
+  let runs = 0
+  for (let n = 0; n < 50; n++) {
+    t.equal(await cache.get('a', async () => { runs++; throw new Error('no') }, { ttl: 1, staleWhileRevalidate: '10s' }), 1)
+    await sleep(1)
+  }
+  t.equal(runs, 1)
+  t.equal(logged.length, 1)
+})
+
 t.test('bad input is refused, with what it is', async t => {
   const cache = open()
   await t.rejects(cache.get(1 as never), { code: 'FST_SWOOLE_KEY_INVALID', message: 'The key of the cache is 1, but must be a string' })

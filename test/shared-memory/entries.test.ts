@@ -259,7 +259,7 @@ const scenarios: Array<{ name: string, eviction?: 'lru', prepare?: (texts: Texts
     },
     act: (texts) => texts.set('e', NEW, { tags: ['tag 0'] }),
     mayLose: [],
-    every: 101
+    every: 397
   }
 ]
 
@@ -335,4 +335,52 @@ t.test('a reader that is interrupted at any access by a writer reads one value o
     t.strictSame(wrong, [], name)
     t.ok(places > 100)
   }
+})
+
+t.test('a key that is there is never missed, wherever a reader and a writer over it are', async t => {
+  const missed: string[] = []
+  const places = everyPlace((n) => {
+    let wasInterrupted = false
+    everyPlace((m) => {
+      const world = new World().trace()
+      const [reading, writing] = [world.worker(), world.worker()]
+      const [reader, writer] = [reading, writing].map((memory) => new Texts(memory)) as [Texts, Texts]
+      writer.set('a', 'old')
+      // A reader that would wait for the writer finds the key when that has gone on.
+      Object.assign(reading.guard, { enter () { throw new RangeError('it waits') } })
+      let isFound: boolean | 'waiting' = false
+      let isStopped = false
+      wasInterrupted = interruptedAt(n, () => {
+        try {
+          isFound = reader.get('a') !== undefined
+        } catch (error) {
+          if ((error as Error).message !== 'it waits') throw error
+          isFound = 'waiting'
+        }
+      }, () => { isStopped = diesAtWrite(m, () => writer.set('a', 'new')) })
+      if (wasInterrupted && !isFound) missed.push(`reader at ${n}, writer at ${m}`)
+      return wasInterrupted && isStopped
+    })
+    return wasInterrupted
+  })
+  t.strictSame(missed, [])
+  t.ok(places > 10)
+})
+
+t.test('has() tells of its own key alone, whatever becomes of the block meanwhile', async t => {
+  const wrong: number[] = []
+  everyPlace((n) => {
+    const world = new World().trace()
+    const [reader, writer] = [world.worker(), world.worker()].map((memory) => new Texts(memory)) as [Texts, Texts]
+    writer.set('a', 'x', { expiresMs: 1001 })
+    let has: boolean | undefined
+    const wasInterrupted = interruptedAt(n, () => { has = reader.entries.has(reader.space, 'a', 1002) }, () => {
+      writer.now = 1002
+      writer.delete('a')
+      writer.set('b', 'y')
+    })
+    if (has) wrong.push(n)
+    return wasInterrupted
+  })
+  t.strictSame(wrong, [])
 })

@@ -7,7 +7,7 @@ import type { Queues } from './queues.ts'
 export interface Eviction {
   /** The queue of a new entry; `replaced` is the entry whose key it has, 0 when there was none. */
   admit (block: number, replaced: number): number
-  /** The entry that goes next; there is one. */
+  /** The entry that goes next; 0: there is none. */
   victim (): number
   /** After an entry has been read, by anybody and without the guard. */
   read (entry: number): void
@@ -53,20 +53,21 @@ export function s3Fifo (arena: Arena, queues: Queues): Eviction {
   }
 
   const fromSmall = (): number => {
-    for (let block = queues.oldest(SMALL); block !== 0; block = queues.oldest(SMALL)) {
-      if (used(block) < USED_TO_STAY) {
+    for (let moves = 0; ; moves++) {
+      const block = queues.oldest(SMALL)
+      if (block === 0) return 0
+      if (used(block) < USED_TO_STAY || moves === MOST_MOVES) {
         ghosts.add(arena.wordOf(block))
         return block
       }
       i32[arena.wordOf(block) + BlockWord.USED] = 0
       queues.move(block, MAIN)
     }
-    return 0
   }
 
   const fromMain = (): number => {
     let block = queues.oldest(MAIN)
-    for (let moves = 0; moves < MOST_MOVES && used(block) > 0; moves++) {
+    for (let moves = 0; moves < MOST_MOVES && block !== 0 && used(block) > 0; moves++) {
       i32[arena.wordOf(block) + BlockWord.USED]!--
       queues.move(block, MAIN)
       block = queues.oldest(MAIN)

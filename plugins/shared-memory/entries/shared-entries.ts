@@ -183,8 +183,14 @@ export class SharedEntries {
   /** Whether `read` would find it, and not stale. */
   has (space: EntrySpace, key: string, nowMs: number): boolean {
     this.#seek(space, key)
-    const block = this.#find()
-    return block !== 0 && this.#f64[this.#arena.wordOf(block) / 2 + EntryDouble.EXPIRES]! > nowMs
+    for (;;) {
+      const block = this.#find()
+      if (block === 0) return false
+      const entry = this.#arena.wordOf(block)
+      const isFresh = this.#f64[entry / 2 + EntryDouble.EXPIRES]! > nowMs
+      fence()
+      if (Atomics.load(this.#i32, entry + BlockWord.GEN) === this.#generation) return isFresh
+    }
   }
 
   /**
@@ -279,9 +285,9 @@ export class SharedEntries {
 
   /** Removes the entries that have the tag; one pass for each slice of them. Their number is the sum of what it yields. */
   * invalidate (tag: string, nowMs: number): Generator<number> {
-    this.#tags.invalidate(tag)
-    for (;;) {
+    for (let isFirst = true; ; isFirst = false) {
       this.#enter()
+      if (isFirst) this.#tags.invalidate(tag)
       let removed = 0
       let looked = 0
       for (; looked < SLICE; looked++) {
@@ -298,7 +304,9 @@ export class SharedEntries {
 
   /** Removes the entries of the spaces whose keys begin so; one pass for each slice of blocks. */
   * clear (spaces: readonly EntrySpace[], prefix = ''): Generator<number> {
+    this.#enter()
     this.#tags.invalidateAll()
+    this.#leave()
     const ids = new Set(spaces.map(({ id }) => id))
     yield * this.#removeWhere((entry) => ids.has(this.#i32[entry + EntryWord.SPACE]!) && (prefix === '' || this.#keyOf(entry).startsWith(prefix)))
   }
@@ -400,7 +408,8 @@ export class SharedEntries {
     found.expiresMs = this.#f64[double + EntryDouble.EXPIRES]!
     found.staleMs = this.#f64[double + EntryDouble.STALE]!
     found.createdMs = this.#f64[double + EntryDouble.CREATED]!
-    if (found.staleMs > nowMs && found.bytes >= 0 && found.bytes <= this.maxBytes) {
+    if (found.bytes < 0 || found.bytes > this.maxBytes) return undefined
+    if (found.staleMs > nowMs) {
       const to = this.#scratch.reserve(found.bytes)
       if (!this.#blocks.copyOut(to.i32, found.bytes + 3 >>> 2, block, valueWord(this.#shape))) return undefined
     }
@@ -415,12 +424,19 @@ export class SharedEntries {
     if (isUpdate) this.#spare()
     this.#sweepOn(nowMs)
     this.evicted = 0
-    while (this.#blocks.free < count && this.#i32[this.#arena.first + HeaderWord.ENTRIES] !== 0) {
+    for (let removed = 1; this.#blocks.free < count; removed++) {
       const victim = this.#eviction.victim()
-      if (this.#removeExpired(victim, nowMs)) continue
-      this.#arena.count(HeaderDouble.EVICTIONS)
-      this.evicted++
-      this.#remove(victim)
+      if (victim === 0) break
+      if (!this.#removeExpired(victim, nowMs)) {
+        this.#arena.count(HeaderDouble.EVICTIONS)
+        this.evicted++
+        this.#remove(victim)
+      }
+      // For a large value many go: others have their turn in between.
+      if (removed % SLICE === 0) {
+        this.#leave()
+        this.#enter()
+      }
     }
     const first = this.#blocks.free < count ? 0 : this.#blocks.take(count)
     this.#leave()
@@ -473,8 +489,9 @@ export class SharedEntries {
     const i32 = this.#i32
     const entry = this.#arena.wordOf(block)
     const unlinks = this.#arena.first + HeaderWord.UNLINKS
-    Atomics.store(i32, entry + BlockWord.GEN, i32[entry + BlockWord.GEN]! + 1)
+    // First of all: a reader that meets an entry which has ended must look again.
     Atomics.store(i32, unlinks, i32[unlinks]! + 1)
+    Atomics.store(i32, entry + BlockWord.GEN, i32[entry + BlockWord.GEN]! + 1)
     this.#unchain(entry, block)
     Atomics.store(i32, unlinks, i32[unlinks]! + 1)
     this.#queues.remove(block)

@@ -3,11 +3,12 @@ import { hashKey, otherHalf } from '../keys.ts'
 import { BLOCK_WORDS, BODY_WORD, BlockWord, EntryWord, HeaderWord, KIND_MASK, TAGS_PER_BLOCK, TAG_COUNT_SHIFT, TAG_EPOCHS, TAG_WORDS, TagWord } from './layout.ts'
 import type { Arena } from './layout.ts'
 
+const FORGOTTEN_AFTER = 2 ** 28
 const PLACES = BLOCK_WORDS / TAG_WORDS
 
 /**
  * Which entries have a tag: chains of their tags, by 64 bits of a keyed hash. And when each tag was invalidated last, for
- * values that were on their way then. For inside the guard, but for `write`, `epoch` and `invalidatedSince`.
+ * values that were on their way then. For inside the guard, but for `write` and `epoch`.
  */
 export class Tags {
   readonly #arena: Arena
@@ -34,6 +35,16 @@ export class Tags {
       i32[node + TagWord.HIGH] = otherHalf()
     }
     return block
+  }
+
+  /** Makes the blocks with the entry's tags tell whose they are, as they must. */
+  adopt (owner: number): void {
+    const entry = this.#arena.wordOf(owner)
+    const blocks = Math.ceil((this.#i32[entry + EntryWord.META]! >>> TAG_COUNT_SHIFT) / TAGS_PER_BLOCK)
+    let block = owner
+    for (let n = this.#i32[entry + EntryWord.BLOCKS]! - blocks; n > 0; n--) block = this.#i32[this.#arena.wordOf(block) + BlockWord.NEXT]!
+    if (blocks > 0) this.#i32[entry + EntryWord.TAGS] = block
+    for (let n = 0; n < blocks; n++, block = this.#i32[this.#arena.wordOf(block) + BlockWord.NEXT]!) this.#i32[this.#arena.wordOf(block) + BlockWord.OWNER] = owner
   }
 
   link (entry: number): void {
@@ -101,7 +112,18 @@ export class Tags {
   }
 
   #nextEpoch (): number {
-    return Atomics.add(this.#i32, this.#arena.first + HeaderWord.INVALIDATIONS, 1) + 1 | 0
+    const now = Atomics.add(this.#i32, this.#arena.first + HeaderWord.INVALIDATIONS, 1) + 1 | 0
+    if (now % FORGOTTEN_AFTER === 0) this.#forgetOld(now)
+    return now
+  }
+
+  /** Else an epoch would seem to be later than all others once it is older than half of them. */
+  #forgetOld (now: number): void {
+    const { first, shape: { epochsAt } } = this.#arena
+    const epochs = [first + HeaderWord.CLEARED, ...Array.from({ length: TAG_EPOCHS }, (_, n) => first + epochsAt + n)]
+    for (const epoch of epochs) {
+      if ((now - this.#i32[epoch]!) >>> 0 > FORGOTTEN_AFTER) Atomics.store(this.#i32, epoch, now - FORGOTTEN_AFTER | 0)
+    }
   }
 
   #nodesOf (entry: number): number[] {
