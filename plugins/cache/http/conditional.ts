@@ -15,9 +15,9 @@ export function entityTagOf (body: string | Uint8Array): string {
 export function isUnchanged (request: Fields, answer: Fields): boolean {
   const asked = request['if-none-match']
   if (asked !== undefined) return hasTag(String(asked), answer.etag)
-  const since = Date.parse(String(request['if-modified-since']))
-  const modified = Date.parse(String(answer['last-modified']))
-  return modified <= since
+  const since = request['if-modified-since']
+  if (since === undefined) return false
+  return Date.parse(String(answer['last-modified'])) <= Date.parse(String(since))
 }
 
 function hasTag (asked: string, tag: Fields[string]): boolean {
