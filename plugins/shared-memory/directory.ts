@@ -1,10 +1,13 @@
 import { DirectoryFullError, NameInvalidError, SchemaMismatchError } from '../errors.ts'
 import type { Allocator, Ref } from './allocator.ts'
 import { hashBytes } from './hash.ts'
-import { DIRECTORY_ENTRIES, DIRECTORY_ENTRY_BYTES, DIRECTORY_OFFSET, REF_BYTES } from './layout.ts'
+import type { Guard } from './guard.ts'
+import { DIRECTORY_ENTRIES, DIRECTORY_ENTRY_BYTES, DIRECTORY_OFFSET, Header, REF_BYTES } from './layout.ts'
 import type { Region } from './region.ts'
 
 export const MAX_NAME_BYTES = 1024
+/** An object of more bytes is made by one worker at a time: there may not be room for it as many times as there are workers. */
+const LARGE_BYTES = 256 * 1024
 
 /** What a kind of object is: `type` is its name space, `definition` what two users of one name must agree on. */
 export interface ObjectSpec {
@@ -25,12 +28,14 @@ export interface ObjectSpec {
 export class Directory {
   #region: Region
   #allocator: Allocator
+  #guard: Guard
   #encoder = new TextEncoder()
   #decoder = new TextDecoder()
 
-  constructor (region: Region, allocator: Allocator) {
+  constructor (region: Region, allocator: Allocator, guard: Guard) {
     this.#region = region
     this.#allocator = allocator
+    this.#guard = guard
   }
 
   /**
@@ -38,6 +43,17 @@ export class Directory {
    * Throws FST_SWOOLE_NAME_INVALID, _SCHEMA_MISMATCH, _DIRECTORY_FULL, _MEMORY_FULL.
    */
   open (spec: ObjectSpec): number {
+    if (spec.bytes <= LARGE_BYTES || this.find(spec.type, spec.name) !== undefined) return this.#open(spec)
+    // One that died inside has left nothing to mend: what it had in its hands is free again.
+    this.#guard.enter(Header.CREATING)
+    try {
+      return this.#open(spec)
+    } finally {
+      this.#guard.leaveSeen(Header.CREATING)
+    }
+  }
+
+  #open (spec: ObjectSpec): number {
     const key = this.#key(spec.type, spec.name)
     const definition = JSON.stringify(spec.definition)
     const [seed0, seed1] = this.#region.seed

@@ -50,7 +50,9 @@ export const Header = {
   DEATHS: 11,
   /** Grows by one with each reload that clears caches, before the first new worker starts, and with each clearing without a reload. */
   CACHE_RELOADS: 12,
-  CACHE_CLEARS: 13
+  CACHE_CLEARS: 13,
+  /** Guards the making of large objects. */
+  CREATING: 14
 } as const
 
 /** Words of a slot, relative to its first. Doubles stand at even words. */

@@ -27,7 +27,7 @@ export class SharedMemory {
     this.allocator = new Allocator(region, slot)
     this.doorbell = doorbell
     this.guard = new Guard(region, slot)
-    this.#directory = new Directory(region, this.allocator)
+    this.#directory = new Directory(region, this.allocator, this.guard)
   }
 
   get isClosed (): boolean {
