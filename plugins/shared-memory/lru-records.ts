@@ -99,8 +99,8 @@ export class LruRecords {
   }
 
   /** Enters the guard of the key's shard. */
-  enter ([seed0, seed1]: Space, key: string): void {
-    this.#low = hashKey(key, seed0, seed1)
+  enter (space: Space, key: string): void {
+    this.#low = hashKey(key, space[0], space[1])
     this.#high = otherHalf()
     this.#enterShard((this.#high >>> 16) & (this.#shape.shards - 1))
   }

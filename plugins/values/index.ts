@@ -41,6 +41,9 @@ type Text = Buffer & {
   latin1Slice (start: number, end: number): string
 }
 
+// See shared-memory/keys.ts.
+const { charCodeAt } = String.prototype
+
 /** Up to this many characters, a loop over a string is faster than a call into the runtime. */
 const SHORT = 8
 /** Up to this many, the loop that looks for others than ASCII is faster than the runtime's count of bytes. */
@@ -210,11 +213,11 @@ function jsonOf (value: unknown, what: string): string {
 
 function isAscii (text: string): boolean {
   for (let n = 0; n < text.length; n++) {
-    if (text.charCodeAt(n) > 0x7f) return false
+    if (charCodeAt.call(text, n) > 0x7f) return false
   }
   return true
 }
 
 function writeShort (u8: Uint8Array, start: number, text: string): void {
-  for (let n = 0; n < text.length; n++) u8[start + n] = text.charCodeAt(n)
+  for (let n = 0; n < text.length; n++) u8[start + n] = charCodeAt.call(text, n)
 }
