@@ -14,8 +14,8 @@ const broken: Array<[string, string, RegExp]> = [
   ['code that throws', app("throw new Error('no such table: users')"), /Worker 0 did not start: Error: no such table: users\n.*app\.ts:6/],
   ['code with a syntax error', app('const = 5'), /app\.ts:6\n[^]*const = 5\n[^]*SyntaxError/],
   ['code that ends the process', app('process.exit(3)'), /Worker 0 did not start: it ended with exit code 3 before it was ready/],
-  ['code that never becomes ready', app('await new Promise(() => setInterval(() => {}, 1000))'), /Worker 0 did not start: it was not ready within 2000 ms \(performance\.startTimeout\)/],
-  ['code that blocks its loop while it loads', app('for (;;);'), /Worker 0 did not start: it was not ready within 2000 ms/],
+  ['code that never becomes ready', app('await new Promise(() => setInterval(() => {}, 1000))'), /Worker 0 did not start: it was not ready within 5000 ms \(performance\.startTimeout\)/],
+  ['code that blocks its loop while it loads', app('for (;;);'), /Worker 0 did not start: it was not ready within 5000 ms/],
   ['code whose rejection nobody handles', app("Promise.reject(new Error('lost'))\n    await new Promise((resolve) => setTimeout(resolve, 200))"), /Worker 0 did not start: Error: lost/],
   ['code that only the second worker cannot load', app("if (fastify.swoole.workerId === 1) throw new Error('one is enough')"), /Worker 1 did not start: Error: one is enough/],
   ['a file without a default export', 'export const x = 1', /Worker 0 did not start: .*has no default export/]
@@ -24,7 +24,7 @@ const broken: Array<[string, string, RegExp]> = [
 t.test('a reload to broken code fails with the worker\'s own error while the old code serves on', { timeout: 120_000 }, async (t) => {
   const good = app("fastify.get('/', async () => 'good')")
   const folder = makeProject(t, { 'app.ts': good })
-  const { port } = await start(t, folder, ['--workers', '2', '--task-workers', '0'], { env: { FASTIFY_SWOOLE_PERFORMANCE_START_TIMEOUT: '2s' } })
+  const { port } = await start(t, folder, ['--workers', '2', '--task-workers', '0'], { env: { FASTIFY_SWOOLE_PERFORMANCE_START_TIMEOUT: '5s' } })
   const before = (await status(folder)).workers.map(({ pid }) => pid)
   const loads = [startLoad(port, { clients: 8, keepAlive: true }), startLoad(port, { clients: 8, keepAlive: false })]
 
