@@ -11,7 +11,7 @@ export { MAX_KEY_BYTES, hashKey, isKey, keyShape, otherHalf, readKey, writeKey }
 export { LruRecords } from './lru-records.ts'
 export type { LruOptions, LruStats, Space } from './lru-records.ts'
 export { SharedEntries } from './entries/shared-entries.ts'
-export type { EntriesStats, EntrySpace, Found, Writable, WriteOptions } from './entries/shared-entries.ts'
+export type { EntriesStats, EntrySpace, Found, Writable, WriteOptions } from './entries/types.ts'
 export { createLauncherMemory } from './launcher-memory.ts'
 export type { LauncherMemory } from './launcher-memory.ts'
 export { libc } from './libc.ts'

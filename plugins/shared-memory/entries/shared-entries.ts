@@ -1,5 +1,4 @@
 import { otherHalf, hashKey, isKey, readKey, writeKey } from '../keys.ts'
-import type { Space } from '../lru-records.ts'
 import { Header } from '../layout.ts'
 import { fence } from '../ordered.ts'
 import type { SharedMemory } from '../shared-memory.ts'
@@ -13,70 +12,7 @@ import { Queues } from './queues.ts'
 import { bucketOf, repair } from './repair.ts'
 import { Scratch } from './scratch.ts'
 import { Tags, kindOf, metaOf } from './tags.ts'
-
-/** Keys of their own. */
-export interface EntrySpace {
-  readonly id: number
-  readonly seeds: Space
-}
-
-export interface EntriesOptions {
-  /** Name space and name in the directory of objects. */
-  type: string
-  name: string
-  /** All of the memory that it takes. */
-  bytes: number
-  eviction: 'lru' | 's3-fifo'
-}
-
-/** What is to be written: a value made ready, such as `Encoded` of plugins/values. */
-export interface Writable {
-  readonly kind: number
-  readonly bytes: number
-  write (target: Scratch, start: number): void
-}
-
-export interface WriteOptions {
-  nowMs: number
-  /** From when on it is not found; Infinity: never. */
-  expiresMs: number
-  /** Until when `read` gives it after that, as stale. */
-  staleMs?: number
-  /** How long it took to make. */
-  computeMs?: number
-  tags?: readonly string[]
-  /** Write only over the entry that has this version; 0: only where there is none. */
-  ifVersion?: number
-  /** Looked at inside the guard, when nobody can come between: false, nothing is written. Bounded, and calls nobody. */
-  isWanted?: () => boolean
-  /** Nothing is written if one of the tags was invalidated, or all cleared, since this time of `epoch()`. */
-  sinceEpoch?: number
-}
-
-/** What `read` found. */
-export interface Found {
-  kind: number
-  bytes: number
-  version: number
-  expiresMs: number
-  staleMs: number
-  createdMs: number
-  computeMs: number
-}
-
-export interface EntriesStats {
-  entries: number
-  /** Bytes of the blocks that entries have, and of all blocks. */
-  bytes: number
-  capacity: number
-  hits: number
-  misses: number
-  /** Entries that went for others before they had expired. */
-  evictions: number
-  expirations: number
-  /** Entries that could not be read, and were removed. */
-  corrupt: number
-}
+import type { EntriesOptions, EntriesStats, EntrySpace, Found, Writable, WriteOptions } from './types.ts'
 
 const LONGEST_WALK = 1000
 const WALKS = 3
