@@ -151,8 +151,9 @@ export class CacheStore {
     return this.#open().invalidate(tag, Date.now())
   }
 
+  /** Also what was left for those that follow flights of the keys: they ask again. */
   clear (spaces: readonly EntrySpace[], prefix: string): Generator<number> {
-    return this.#open().clear(spaces, prefix)
+    return this.#open().clear([...spaces, this.#outcomesSpace()], prefix)
   }
 
   /** For those that follow the flight, when they find nothing. */
