@@ -100,6 +100,7 @@ export class Flights {
 
   /** Ends whoever computes the key: what that makes is out of date. Who waits for it asks again. */
   cancel (space: EntrySpace, key: string): void {
+    if (this.#records.isEmpty()) return
     this.#records.enter(space.seeds, key)
     const record = this.#records.find()
     const followers = record === 0 ? 0 : this.#remove(record)

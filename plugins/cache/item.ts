@@ -77,8 +77,9 @@ export interface Keeping {
 
 /** Throws FST_SWOOLE_OPTIONS_INVALID, _DURATION_INVALID. */
 export function keepingOf (given: GetOptions | undefined, defaultTtlMs: number, names: readonly string[] = GET_NAMES): Keeping {
+  if (given === undefined) return { ttlMs: defaultTtlMs, tags: [], beta: 0, staleMs: 0 }
   requireNames('The options of the cache', given, names)
-  const { ttl, tags = [], beta = 0, staleWhileRevalidate = 0 } = given ?? {}
+  const { ttl, tags = [], beta = 0, staleWhileRevalidate = 0 } = given
   if (typeof beta !== 'number' || !(beta >= 0)) throw new OptionsInvalidError(`beta is ${showValue(beta)}, but must be a number from 0, or Infinity`)
   return {
     ttlMs: ttl === undefined ? defaultTtlMs : ttlOf(ttl),

@@ -41,6 +41,7 @@ export interface CacheSettings {
 export type Outcome = { error: unknown } | { value: unknown } | { alone: true }
 
 const OUTCOME_MS = 10_000
+const aValue = () => 'The value'
 
 /** The entries of an application's cache, in memory that all workers share. It is taken when the first is written. */
 export class CacheStore {
@@ -99,14 +100,14 @@ export class CacheStore {
   }
 
   /** 'conflict': it was out of date already, see `flight`. Throws FST_SWOOLE_VALUE_INVALID, _MEMORY_FULL. */
-  write (space: EntrySpace, key: string, value: unknown, { nowMs, ttlMs, staleMs = 0, flight, sinceEpoch, ...options }: StoreOptions): 'written' | 'too large' | 'conflict' {
+  write (space: EntrySpace, key: string, value: unknown, { nowMs, ttlMs, staleMs = 0, computeMs, tags, flight, sinceEpoch }: StoreOptions): 'written' | 'too large' | 'conflict' {
     const entries = this.#open()
     const encoded = this.#encoded
-    encoded.setData(value, `The value for the key ${JSON.stringify(key.slice(0, 80))} of the cache`)
+    encoded.setData(value, () => `The value for the key ${JSON.stringify(key.slice(0, 80))} of the cache`)
     const isWanted = flight === undefined ? undefined : () => this.flights.isCurrent(flight)
     const expiresMs = nowMs + ttlMs
     try {
-      return entries.write(space, key, encoded, { ...options, nowMs, expiresMs, staleMs: expiresMs + staleMs, ...isWanted && { isWanted }, ...sinceEpoch !== undefined && { sinceEpoch } })
+      return entries.write(space, key, encoded, { nowMs, expiresMs, staleMs: expiresMs + staleMs, computeMs, tags, ifVersion: undefined, isWanted, sinceEpoch })
     } finally {
       encoded.clear()
     }
@@ -115,7 +116,7 @@ export class CacheStore {
   /** A copy of the value, as `read` would give it. */
   copyOf (value: unknown): unknown {
     const encoded = this.#encoded
-    encoded.setData(value, 'The value')
+    encoded.setData(value, aValue)
     const { scratch } = this.#open()
     encoded.write(scratch.reserve(encoded.bytes), 0)
     const { kind, bytes } = encoded
@@ -130,7 +131,7 @@ export class CacheStore {
 
   /** How many bytes the value takes. */
   sizeOf (value: unknown): number {
-    this.#encoded.setData(value, 'The value')
+    this.#encoded.setData(value, aValue)
     const { bytes } = this.#encoded
     this.#encoded.clear()
     return bytes

@@ -2,10 +2,11 @@ import { OptionsInvalidError, SchemaMismatchError, ValueInvalidError } from '../
 import { parseDuration } from '../options/index.ts'
 import { requireNames } from '../options/method-options.ts'
 import { showValue } from '../options/show.ts'
-import type { LruStats, Space } from '../shared-memory/index.ts'
+import type { LruStats } from '../shared-memory/index.ts'
+import { BusyClock } from './busy-clock.ts'
 import { millisecondsOf, taken, tokensAt, tokensOut } from './gcra.ts'
 import type { Rate } from './gcra.ts'
-import type { LimiterPool } from './pool.ts'
+import type { LimitSpace, LimiterPool } from './pool.ts'
 
 export interface RateOptions {
   /** Tokens in a full bucket, and how many it gets in a window: 1 to 2^31 - 1. */
@@ -49,7 +50,10 @@ export class SharedRateLimiter {
   readonly name: string
   readonly rate: Rate
   readonly #family: Family
-  #space: Space | undefined
+  #space: LimitSpace | undefined
+  // Of the last `#take`.
+  #before = 0
+  #now = 0
 
   constructor (name: string, rate: Rate, family: Family) {
     this.name = name
@@ -64,21 +68,10 @@ export class SharedRateLimiter {
    */
   isAllowed (id: string, cost: number = 1): Promise<boolean> {
     try {
-      if (!this.#family.isEnabled) return ALLOWED
       this.#require(id, cost)
-      const nowMs = Date.now()
-      const now = tokensAt(nowMs, this.rate)
-      const pool = this.#family.pool()
-      const found = pool.enter(this.#space ??= this.#open(), id, nowMs)
-      const arrival = taken(found === 0 ? 0 : pool.time(found), now, cost, this.rate)
-      const isAdmitted = arrival === arrival // eslint-disable-line no-self-compare -- NaN is refused
-      // One that is refused is in use as well: its limit must not go for the keys of others.
-      if (isAdmitted || found !== 0) {
-        const payload = pool.use(found)
-        if (isAdmitted) pool.setTime(payload, arrival, nowMs + millisecondsOf(arrival - now, this.rate))
-      }
-      pool.leave()
-      return isAdmitted ? ALLOWED : REFUSED
+      if (!this.#family.isEnabled) return ALLOWED
+      const arrival = this.#take(id, cost)
+      return arrival === arrival ? ALLOWED : REFUSED // eslint-disable-line no-self-compare -- NaN is refused
     } catch (error) {
       return Promise.reject(error)
     }
@@ -87,21 +80,10 @@ export class SharedRateLimiter {
   /** The same at once, with what to tell the client. Throws what `isAllowed` rejects with. */
   take (id: string, cost: number = 1): Verdict {
     this.#require(id, cost)
-    const { maxRequests } = this.rate
-    if (!this.#family.isEnabled) return { allowed: true, remaining: maxRequests, resetMs: 0, retryAfterMs: 0 }
-    const nowMs = Date.now()
-    const now = tokensAt(nowMs, this.rate)
-    const pool = this.#family.pool()
-    const found = pool.enter(this.#space ??= this.#open(), id, nowMs)
-    const before = found === 0 ? 0 : pool.time(found)
-    const arrival = taken(before, now, cost, this.rate)
+    if (!this.#family.isEnabled) return { allowed: true, remaining: this.rate.maxRequests, resetMs: 0, retryAfterMs: 0 }
+    const arrival = this.#take(id, cost)
     const allowed = !Number.isNaN(arrival)
-    if (allowed || found !== 0) {
-      const payload = pool.use(found)
-      if (allowed) pool.setTime(payload, arrival, nowMs + millisecondsOf(arrival - now, this.rate))
-    }
-    pool.leave()
-    return this.#verdict(allowed, tokensOut(allowed ? arrival : before, now), cost)
+    return this.#verdict(allowed, tokensOut(allowed ? arrival : this.#before, this.#now), cost)
   }
 
   /** Whole tokens in the id's bucket. Rejects with FST_SWOOLE_VALUE_INVALID, _MEMORY_FULL. */
@@ -129,7 +111,7 @@ export class SharedRateLimiter {
     this.#require(id, 1)
     if (!this.#family.isEnabled) return
     const pool = this.#family.pool()
-    const found = pool.enter(this.#space ??= this.#open(), id, 0)
+    const found = pool.enter(this.#space ??= this.#open(), id)
     if (found !== 0) pool.forget(found)
     pool.leave()
   }
@@ -148,11 +130,40 @@ export class SharedRateLimiter {
     return this.#family.pool().stats()
   }
 
+  /** The arrival of the id's bucket after it, NaN when there are too few tokens; in `#before` and `#now`, that before it, and the time in tokens. */
+  #take (id: string, cost: number): number {
+    const { rate } = this
+    const { clock } = this.#family
+    const pool = this.#family.pool()
+    const found = pool.enter(this.#space ??= this.#open(), id)
+    let nowMs = found === 0 ? clock.read() : clock.now()
+    const before = found === 0 ? 0 : pool.time(found)
+    let now = tokensAt(nowMs, rate)
+    let arrival = taken(before, now, cost, rate)
+    let isAdmitted = arrival === arrival // eslint-disable-line no-self-compare -- NaN is refused
+    if (!isAdmitted) {
+      // It may be later than the clock of a busy time says, so that there are enough.
+      nowMs = clock.read()
+      now = tokensAt(nowMs, rate)
+      arrival = taken(before, now, cost, rate)
+      isAdmitted = arrival === arrival // eslint-disable-line no-self-compare -- NaN is refused
+    }
+    // One that is refused is in use as well: its limit must not go for the keys of others.
+    if (isAdmitted || found !== 0) {
+      const payload = pool.use(found, nowMs)
+      if (isAdmitted) pool.setTime(payload, arrival, nowMs + millisecondsOf(arrival - now, rate))
+    }
+    pool.leave()
+    this.#before = before
+    this.#now = now
+    return arrival
+  }
+
   #arrivalOf (id: string): number {
     this.#require(id, 1)
     if (!this.#family.isEnabled) return 0
     const pool = this.#family.pool()
-    const found = pool.enter(this.#space ??= this.#open(), id, 0)
+    const found = pool.enter(this.#space ??= this.#open(), id)
     const arrival = found === 0 ? 0 : pool.time(found)
     pool.leave()
     return arrival
@@ -170,7 +181,7 @@ export class SharedRateLimiter {
     }
   }
 
-  #open (): Space {
+  #open (): LimitSpace {
     const { maxRequests, windowMs } = this.rate
     return this.#family.pool().space(`${this.name}\0${maxRequests}\0${windowMs}`)
   }
@@ -184,6 +195,7 @@ export class SharedRateLimiter {
 /** The limiters of one application. */
 export class Family {
   readonly isEnabled: boolean
+  readonly clock = new BusyClock()
   readonly #openPool: () => LimiterPool
   readonly #limiters = new Map<string, SharedRateLimiter>()
   #pool: LimiterPool | undefined

@@ -1,4 +1,4 @@
-import { LruRecords } from '../shared-memory/index.ts'
+import { KeyNotes, LruRecords, NOTE_WORDS } from '../shared-memory/index.ts'
 import type { LruStats, SharedMemory, Space } from '../shared-memory/index.ts'
 
 /*
@@ -9,31 +9,38 @@ const PAYLOAD_WORDS = 4
 const COUNT = 2
 const SPENT = 3
 
-const secondsOf = (ms: number): number => Math.min(Math.ceil(ms / 1000), 2 ** 32 - 1)
+const secondsOf = (ms: number): number => Math.min(Math.ceil(ms / 1000), 2 ** 32 - 1) | 0
+
+/** The keys that a limiter has to itself, and the hashes of those that this worker sees often. */
+export interface LimitSpace {
+  readonly space: Space
+  readonly notes: KeyNotes
+}
 
 /** What all limiters of an application have in common: their keys, of which the least recently used go first. */
 export class LimiterPool {
   readonly #i32: Int32Array
   readonly #f64: Float64Array
   readonly #records: LruRecords
-  #nowSeconds = 0
+  readonly #maxKeys: number
+  #nowMs = 0
 
   /** With another number of keys it is another pool, so that new code may change it. Throws FST_SWOOLE_MEMORY_FULL. */
   constructor (memory: SharedMemory, maxKeys: number) {
+    this.#maxKeys = maxKeys
     this.#i32 = memory.region.i32
     this.#f64 = memory.region.f64
-    const isSpent = (payload: number) => this.#i32[payload + SPENT]! >>> 0 <= this.#nowSeconds
+    const isSpent = (payload: number) => (this.#i32[payload + SPENT]! >>> 0) * 1000 <= this.#nowMs
     this.#records = new LruRecords(memory, { type: 'rate limits', name: `${maxKeys} keys`, records: maxKeys, payloadWords: PAYLOAD_WORDS }, isSpent)
   }
 
-  space (name: string): Space {
-    return this.#records.space(name)
+  space (name: string): LimitSpace {
+    return { space: this.#records.space(name), notes: new KeyNotes(this.#maxKeys, NOTE_WORDS) }
   }
 
   /** Enters the key's critical section, which `leave` ends, and gives its payload, 0 when it has none. */
-  enter (space: Space, id: string, nowMs: number): number {
-    this.#nowSeconds = Math.floor(nowMs / 1000)
-    this.#records.enter(space, id)
+  enter ({ space, notes }: LimitSpace, id: string): number {
+    this.#records.enter(space, id, notes)
     return this.#records.find()
   }
 
@@ -42,8 +49,11 @@ export class LimiterPool {
   }
 
   /** The same payload, used just now, or a new one of zeros. */
-  use (payload: number): number {
-    if (payload === 0) return this.#records.add()
+  use (payload: number, nowMs: number): number {
+    if (payload === 0) {
+      this.#nowMs = nowMs
+      return this.#records.add()
+    }
     this.#records.touch(payload)
     return payload
   }

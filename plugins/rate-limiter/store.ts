@@ -1,5 +1,4 @@
-import type { Space } from '../shared-memory/index.ts'
-import type { LimiterPool } from './pool.ts'
+import type { LimitSpace, LimiterPool } from './pool.ts'
 
 /** What `@fastify/rate-limit` gives to its store: of the plugin, and merged with a route's own. */
 export interface StoreOptions {
@@ -22,7 +21,7 @@ export class FixedWindowStore {
   readonly #pool: () => LimiterPool
   readonly #options: StoreOptions
   readonly #name: string
-  #space: Space | undefined
+  #space: LimitSpace | undefined
   #handlers = 0
 
   constructor (pool: () => LimiterPool, options: StoreOptions = {}, name = `windows of ${options.nameSpace ?? ''}`) {
@@ -50,8 +49,8 @@ export class FixedWindowStore {
     try {
       const now = Date.now()
       const pool = this.#pool()
-      const found = pool.enter(this.#space ??= pool.space(this.#name), String(key), now)
-      const payload = pool.use(found)
+      const found = pool.enter(this.#space ??= pool.space(this.#name), String(key))
+      const payload = pool.use(found, now)
       const end = pool.time(payload)
       const isOpen = end > now
       current = isOpen ? Math.min(pool.count(payload) + 1, MOST_COUNTED) : 1
@@ -73,7 +72,7 @@ export class FixedWindowStore {
     try {
       const now = Date.now()
       const pool = this.#pool()
-      const found = pool.enter(this.#space ??= pool.space(this.#name), String(key), now)
+      const found = pool.enter(this.#space ??= pool.space(this.#name), String(key))
       const end = found === 0 ? 0 : pool.time(found)
       if (end > now) {
         current = pool.count(found)

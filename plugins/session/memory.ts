@@ -168,7 +168,7 @@ export class SharedSessions {
   }
 
   #encode (plain: PlainSession): void {
-    this.#encoded.setData(plain, 'The session')
+    this.#encoded.setData(plain, () => 'The session')
   }
 
   /** False: it is not the version that it should be. */

@@ -1,4 +1,5 @@
 import { hashKey, otherHalf } from './keys.ts'
+import type { KeyNotes } from './key-notes.ts'
 import { REF_BYTES } from './layout.ts'
 import type { Region } from './region.ts'
 import type { SharedMemory } from './shared-memory.ts'
@@ -42,6 +43,10 @@ const HEADER_WORDS = 16
 const RecordWord = { KEY_LOW: 0, KEY_HIGH: 1, USED: 2, NEXT: 3, NEWER: 4, OLDER: 5 } as const
 const RECORD_HEADER_WORDS = 6
 
+/** What a worker notes of a key: its hash, and the payload that it had last. */
+const NoteWord = { KEY_LOW: 0, KEY_HIGH: 1, PAYLOAD: 2 } as const
+export const NOTE_WORDS = 3
+
 /** So that a guard is seldom busy; fewer records than this are one shard, whose order of use is exact. */
 const RECORDS_PER_SHARD = 4096
 const MOST_SHARDS = 64
@@ -56,10 +61,12 @@ interface Shape {
   buckets: number
   recordWords: number
   shardWords: number
+  /** How many others of its shard may have been used since a record was before it is worth a new place in the order of use. */
+  idleTicks: number
 }
 
 /**
- * Every method but `space`, `sweep` and `stats` is for the time between `enter` and `leave`, which is a critical section:
+ * Every method but `space`, `isEmpty`, `sweep` and `stats` is for the time between `enter` and `leave`, which is a critical section:
  * bounded, no waiting, no call-back. What the owner writes to a payload has to make sense after every single store.
  */
 export class LruRecords {
@@ -74,6 +81,8 @@ export class LruRecords {
   #shard = 0
   #low = 0
   #high = 0
+  #notes: KeyNotes | undefined
+  #note = -1
 
   /**
    * `isSpent` tells which records may go before any other, `evict` gives back what a record that goes refers to; both
@@ -98,10 +107,18 @@ export class LruRecords {
     return [hashKey(name, seed0, seed1), otherHalf()]
   }
 
-  /** Enters the guard of the key's shard. */
-  enter (space: Space, key: string): void {
-    this.#low = hashKey(key, space[0], space[1])
-    this.#high = otherHalf()
+  /** Enters the guard of the key's shard. `notes`, of three words, are this space's: they save hashing and seeking keys that come often. */
+  enter (space: Space, key: string, notes?: KeyNotes): void {
+    this.#notes = notes
+    this.#note = notes === undefined ? -1 : notes.find(key)
+    if (this.#note === -1) {
+      this.#low = hashKey(key, space[0], space[1])
+      this.#high = otherHalf()
+      if (notes !== undefined) this.#takeNote(notes, key)
+    } else {
+      this.#low = notes!.words[this.#note + NoteWord.KEY_LOW]!
+      this.#high = notes!.words[this.#note + NoteWord.KEY_HIGH]!
+    }
     this.#enterShard((this.#high >>> 16) & (this.#shape.shards - 1))
   }
 
@@ -111,14 +128,36 @@ export class LruRecords {
 
   /** The first word of the payload of the key that was entered; 0: there is none. */
   find (): number {
+    if (this.#note === -1) return this.#walk()
+    const { words } = this.#notes!
+    const noted = words[this.#note + NoteWord.PAYLOAD]!
+    if (noted !== 0 && this.#isSought(noted - RECORD_HEADER_WORDS) && this.#i32[noted - RECORD_HEADER_WORDS + RecordWord.USED] !== 0) return noted
+    const found = this.#walk()
+    words[this.#note + NoteWord.PAYLOAD] = found
+    return found
+  }
+
+  #walk (): number {
     const i32 = this.#i32
     let number = i32[this.#bucket(this.#low)]!
     while (number !== 0) {
       const record = this.#recordOf(number)
-      if (i32[record + RecordWord.KEY_LOW] === this.#low && i32[record + RecordWord.KEY_HIGH] === this.#high) return record + RECORD_HEADER_WORDS
+      if (this.#isSought(record)) return record + RECORD_HEADER_WORDS
       number = i32[record + RecordWord.NEXT]!
     }
     return 0
+  }
+
+  #isSought (record: number): boolean {
+    return this.#i32[record + RecordWord.KEY_LOW] === this.#low && this.#i32[record + RecordWord.KEY_HIGH] === this.#high
+  }
+
+  #takeNote (notes: KeyNotes, key: string): void {
+    this.#note = notes.add(key)
+    if (this.#note === -1) return
+    notes.words[this.#note + NoteWord.KEY_LOW] = this.#low
+    notes.words[this.#note + NoteWord.KEY_HIGH] = this.#high
+    notes.words[this.#note + NoteWord.PAYLOAD] = 0
   }
 
   /** A zeroed payload for the key that was entered, which has none. Where no record is free, one that is spent goes, or the least recently used. */
@@ -137,10 +176,11 @@ export class LruRecords {
     return record + RECORD_HEADER_WORDS
   }
 
-  /** Makes it the most recently used. */
+  /** Makes it the most recently used; where there are several shards, only once half a shard was used after it. */
   touch (payload: number): void {
     const record = payload - RECORD_HEADER_WORDS
-    if (this.#i32[record + RecordWord.NEWER] === 0) return
+    const age = (this.#i32[this.#shard + ShardWord.CLOCK]! - this.#i32[record + RecordWord.USED]!) >>> 0
+    if (age <= this.#shape.idleTicks) return
     const number = this.#numberOf(record)
     this.#leaveOrder(record)
     this.#makeNewest(record, number)
@@ -173,6 +213,14 @@ export class LruRecords {
         if (touched < from + slice) break
       }
     }
+  }
+
+  /** Whether there is none at the moment; asks without the guard. */
+  isEmpty (): boolean {
+    for (let shard = 0; shard < this.#shape.shards; shard++) {
+      if (Atomics.load(this.#i32, this.#first + shard * this.#shape.shardWords + ShardWord.COUNT) !== 0) return false
+    }
+    return true
   }
 
   stats (): LruStats {
@@ -306,5 +354,12 @@ function shapeOf (records: number, payloadWords: number): Shape {
   const buckets = 2 ** Math.max(4, Math.ceil(Math.log2(perShard)))
   const recordWords = RECORD_HEADER_WORDS + payloadWords
   const refWords = REF_BYTES / 4
-  return { shards, perShard, buckets, recordWords, shardWords: Math.ceil((HEADER_WORDS + buckets + perShard * recordWords) / refWords) * refWords }
+  return {
+    shards,
+    perShard,
+    buckets,
+    recordWords,
+    shardWords: Math.ceil((HEADER_WORDS + buckets + perShard * recordWords) / refWords) * refWords,
+    idleTicks: shards === 1 ? 0 : perShard >>> 1
+  }
 }

@@ -1,11 +1,9 @@
 import { KeyInvalidError, SchemaMismatchError, TableFullError, ValueInvalidError } from '../errors.ts'
-import { fence, loadAcquire, storeRelease } from '../shared-memory/index.ts'
-import type { SharedMemory } from '../shared-memory/index.ts'
+import { fence, keyShape, loadAcquire, storeRelease } from '../shared-memory/index.ts'
+import type { KeyNotes, SharedMemory } from '../shared-memory/index.ts'
 import type { Columns, RowOf } from './columns.ts'
-import type { Hints } from './hints.ts'
 import { ALL_STALE, ROW_HEADER_WORDS, RowWord, layoutOf } from './layout.ts'
 import type { PlacedColumn, TableDefinition, TableLayout } from './layout.ts'
-import { keyShape } from '../shared-memory/index.ts'
 import { RowIndex } from './row-index.ts'
 import { RowValues, shown } from './row-values.ts'
 import type { Row } from './row-values.ts'
@@ -43,7 +41,8 @@ export class SharedTable<C extends Columns = Columns> {
   readonly #layout: TableLayout
   readonly #copyWords: number
   readonly #index: RowIndex
-  readonly #hints: Hints
+  readonly #notes: KeyNotes
+  #notedGeneration = 0
   readonly #values: RowValues
 
   /** Throws FST_SWOOLE_TABLE_DEFINITION, _SCHEMA_MISMATCH, _NAME_INVALID, _MEMORY_FULL. */
@@ -56,7 +55,7 @@ export class SharedTable<C extends Columns = Columns> {
     this.#layout = layout
     this.#copyWords = layout.copyWords
     this.#index = new RowIndex(memory, layout, payload / 4)
-    this.#hints = this.#index.hints
+    this.#notes = this.#index.notes
     this.#values = new RowValues(memory.region, name, layout.columns)
   }
 
@@ -72,8 +71,8 @@ export class SharedTable<C extends Columns = Columns> {
 
   has (key: string): boolean {
     if (typeof key !== 'string') return false
-    const hint = this.#hints.find(key)
-    if (hint !== undefined && Atomics.load(this.#i32, this.#hints.rowOf(hint) + RowWord.GENERATION) === this.#hints.generationOf(hint)) return true
+    const row = this.#noted(key)
+    if (row !== 0 && Atomics.load(this.#i32, row + RowWord.GENERATION) === this.#notedGeneration) return true
     return this.#index.find(key) !== 0
   }
 
@@ -83,9 +82,9 @@ export class SharedTable<C extends Columns = Columns> {
   get (key: string, column?: string): unknown {
     if (typeof key !== 'string') return undefined
     const placed = column === undefined ? undefined : this.#values.requireColumn(column)
-    const hint = this.#hints.find(key)
-    if (hint !== undefined) {
-      const found = this.#read(this.#hints.rowOf(hint), this.#hints.generationOf(hint), placed)
+    const noted = this.#noted(key)
+    if (noted !== 0) {
+      const found = this.#read(noted, this.#notedGeneration, placed)
       if (found !== undefined) return found
     }
     for (;;) {
@@ -184,10 +183,18 @@ export class SharedTable<C extends Columns = Columns> {
     return column === undefined ? this.#values.readAll(copy) : this.#values.read(column, copy)
   }
 
+  /** The row that the key was in last, if it is of `#notedGeneration` still; 0: nothing is known of it. */
+  #noted (key: string): number {
+    const note = this.#notes.find(key)
+    if (note === -1) return 0
+    this.#notedGeneration = this.#notes.words[note + 1]!
+    return this.#notes.words[note]!
+  }
+
   /** Locks the row of the key; 0: there is none. */
   #lock (key: string): number {
-    const hint = this.#hints.find(key)
-    if (hint !== undefined && this.#enter(this.#hints.rowOf(hint), this.#hints.generationOf(hint))) return this.#hints.rowOf(hint)
+    const noted = this.#noted(key)
+    if (noted !== 0 && this.#enter(noted, this.#notedGeneration)) return noted
     for (;;) {
       const row = this.#index.find(key)
       if (row === 0 || this.#enter(row, this.#index.generation)) return row

@@ -1,7 +1,5 @@
-import { fence, storeRelease } from '../shared-memory/index.ts'
+import { KeyNotes, fence, hashKey, isKey, readKey, storeRelease, writeKey } from '../shared-memory/index.ts'
 import type { Region, SharedMemory } from '../shared-memory/index.ts'
-import { Hints } from './hints.ts'
-import { hashKey, isKey, readKey, writeKey } from '../shared-memory/index.ts'
 import { ALL_STALE, ROW_HEADER_WORDS, RowWord, TABLE_HEADER_BYTES, TableDouble, TableWord } from './layout.ts'
 import type { TableLayout } from './layout.ts'
 
@@ -29,8 +27,8 @@ export class RowIndex {
   readonly #bucketMask: number
   readonly #firstRow: number
   readonly #seed: [number, number]
-  /** Where keys were last. */
-  readonly hints: Hints
+  /** The row that a key was found in last, and its generation then: who uses it looks whether the row is of that still. */
+  readonly notes: KeyNotes
 
   constructor ({ region, guard }: SharedMemory, layout: TableLayout, table: number) {
     this.#region = region
@@ -42,7 +40,7 @@ export class RowIndex {
     this.#bucketMask = layout.buckets - 1
     this.#firstRow = this.#firstBucket + layout.buckets
     this.#seed = region.seed
-    this.hints = new Hints(layout.rows)
+    this.notes = new KeyNotes(layout.rows, 2)
   }
 
   get count (): number {
@@ -106,7 +104,7 @@ export class RowIndex {
       if (this.#i32[this.#table + TableWord.FREE] === number) this.#i32[this.#table + TableWord.FREE] = this.#i32[row + RowWord.NEXT]!
       else Atomics.store(this.#i32, this.#table + TableWord.USED, number)
 
-      // Somebody late with an old hint may have locked the row, to find that it is another by now.
+      // Somebody late with an old note may have locked the row, to find that it is another by now.
       this.#guard.enter(row + RowWord.LOCK)
       const version = this.#i32[row + RowWord.VERSION]!
       const isWritten = write(row + ROW_HEADER_WORDS + (~version & 1) * this.#layout.copyWords)
@@ -124,7 +122,7 @@ export class RowIndex {
       this.#settle(isWritten ? TableDouble.INSERTS : undefined)
       return isWritten ? 'inserted' : 'refused'
     })
-    if (outcome === 'inserted') this.hints.remember(key, row, this.generation)
+    if (outcome === 'inserted') this.#note(key, row)
     return outcome
   }
 
@@ -156,8 +154,15 @@ export class RowIndex {
   }
 
   #found (key: string, row: number): number {
-    this.hints.remember(key, row, this.generation)
+    this.#note(key, row)
     return row
+  }
+
+  #note (key: string, row: number): void {
+    const note = this.notes.add(key)
+    if (note === -1) return
+    this.notes.words[note] = row
+    this.notes.words[note + 1] = this.generation
   }
 
   #walk (bucket: number, hash: number, key: string): number {

@@ -72,16 +72,16 @@ export class Encoded {
   /**
    * Takes a value of any data, which comes back as it was: undefined, any number, Date, Map, Set, bigint, Buffer and the other
    * views, cycles and so on, as `dataOf` says. Of an object with `toJSON` it takes what that gives, of an instance of a class
-   * the own enumerable properties. FST_SWOOLE_VALUE_INVALID names where in `what` a function or a symbol is.
+   * the own enumerable properties. FST_SWOOLE_VALUE_INVALID names where in what `what` says a function or a symbol is.
    */
-  setData (value: unknown, what: string): void {
+  setData (value: unknown, what: () => string): void {
     try {
       if (this.#setSimple(value)) return
-      const data = dataOf(value, what)
+      const data = dataOf(value, what())
       if (!this.#setSimple(data)) this.#setBinary(Kind.CLONE, serialize(data))
     } catch (error) {
       if (error instanceof ValueInvalidError) throw error
-      throw new ValueInvalidError(what, `what cannot be read (${error instanceof Error ? error.message.split('\n')[0] : String(error)})`, DATA)
+      throw new ValueInvalidError(what(), `what cannot be read (${error instanceof Error ? error.message.split('\n')[0] : String(error)})`, DATA)
     }
   }
 

@@ -246,7 +246,7 @@ t.test('a damaged session is a miss, removed and logged', async t => {
   const entries = new SharedEntries(memory, { type: 'sessions', name: `${MEBIBYTE} bytes`, bytes: MEBIBYTE, eviction: 'lru' })
   const write = (id: string, value: unknown, kind?: number) => {
     const encoded = new Encoded()
-    encoded.setData(value, id)
+    encoded.setData(value, () => id)
     if (kind !== undefined) encoded.kind = kind
     entries.write(entries.space('sessions'), id, encoded, { nowMs: Date.now(), expiresMs: Infinity })
   }

@@ -18,7 +18,7 @@ const value = {
   boxed: Object('b')
 }
 const encoded = new Encoded()
-encoded.setData(value, 'The value')
+encoded.setData(value, () => 'The value')
 const memory = new ArrayBuffer(Math.ceil(encoded.bytes / 8) * 8)
 const target = { f64: new Float64Array(memory), u8: new Uint8Array(memory), buffer: Buffer.from(memory) }
 const next = random(1)

@@ -16,7 +16,7 @@ function bytesOf (length: number): Bytes {
 
 function encode (value: unknown): Encoded {
   const encoded = new Encoded()
-  encoded.setData(value, WHAT)
+  encoded.setData(value, () => WHAT)
   return encoded
 }
 
@@ -37,7 +37,7 @@ function through<T = unknown> (value: unknown): T {
 
 const refusal = (value: unknown): string => {
   try {
-    new Encoded().setData(value, WHAT)
+    new Encoded().setData(value, () => WHAT)
   } catch (error) {
     return (error as { code: string }).code === 'FST_SWOOLE_VALUE_INVALID' ? (error as Error).message : `another error: ${inspect(error)}`
   }
@@ -131,7 +131,7 @@ t.test('views of shared memory are copied', async t => {
 t.test('bytes that the caller may change are kept from that', async t => {
   const encoded = new Encoded()
   const bytes = new Uint8Array([1, 2, 3])
-  encoded.setData(bytes, WHAT)
+  encoded.setData(bytes, () => WHAT)
   encoded.keep()
   bytes.fill(0)
   const target = bytesOf(16)
