@@ -48,7 +48,7 @@ export class Runs {
   }
 
   forget (key: string): void {
-    this.#runs.delete(key)
+    if (this.#runs.size > 0) this.#runs.delete(key)
   }
 
   forgetAll (prefix: string): void {
