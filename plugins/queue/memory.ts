@@ -1,19 +1,16 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ClosedError, OptionsInvalidError, ValueTooLongError } from '../errors.ts'
+import { Consumer, QueueWord, Store, backoffMs, clearAll, collectDead, removeDead, reviveDead } from '../items/index.ts'
+import type { Delivery, Handler, OnError } from '../items/index.ts'
 import { parseDuration, requireNames } from '../options/index.ts'
 import type { Duration } from '../options/index.ts'
 import type { SharedMemory } from '../shared-memory/index.ts'
-import { Consumer } from './consumer.ts'
-import type { Handler, OnError } from './consumer.ts'
+import { Encoded } from '../values/index.ts'
 import { definitionOf } from './definition.ts'
 import type { Definition, QueueOptions } from './definition.ts'
-import { QueueWord } from './layout.ts'
-import { Store } from './store.ts'
-import { clearAll, collectDead, removeDead, reviveDead } from './upkeep.ts'
-import { Encoded } from '../values/index.ts'
 
-export type { Attempt, Handler, OnError } from './consumer.ts'
-export type { Backoff, QueueOptions } from './definition.ts'
+export type { Attempt, Backoff, Handler, OnError } from '../items/index.ts'
+export type { QueueOptions } from './definition.ts'
 
 export interface PushOptions {
   /** The item is not taken before so long; it then stands behind what was pushed before that. Default 0. */
@@ -164,7 +161,9 @@ export class SharedQueue<T = unknown> {
     if (!Number.isInteger(concurrency) || concurrency < 1 || concurrency > MOST_CONCURRENT) {
       throw new OptionsInvalidError(`The concurrency of a consumer of queue "${this.name}" is ${String(concurrency)}, but must be an integer from 1 to ${MOST_CONCURRENT}`)
     }
-    const consumer = new Consumer(this.#memory, this.#store, this.name, handler as Handler<unknown>, concurrency, this.#onError)
+    const { backoff, visibilityMs } = this.definition
+    const waitMs = ({ attempt }: Delivery) => backoffMs(backoff, attempt)
+    const consumer = new Consumer(this.#memory, this.#store, { what: `The queue "${this.name}"`, handler: handler as Handler<unknown>, concurrency, visibilityMs, waitMs, onError: this.#onError })
     this.#consumers.add(consumer)
     const stop = () => consumer.stop().finally(() => this.#consumers.delete(consumer))
     return { stop }

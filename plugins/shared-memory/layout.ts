@@ -15,7 +15,7 @@
  * what a dead worker held can be told. A tag is at least 1024, smaller values are free for states.
  */
 
-export const LAYOUT_VERSION = 1
+export const LAYOUT_VERSION = 2
 export const MAGIC = [0x77737466, 0x656c6f6f] as const
 
 export const PAGE_BYTES = 4096

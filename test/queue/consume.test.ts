@@ -1,6 +1,6 @@
 import t from 'tap'
 import { SharedQueue } from '../../plugins/queue/memory.ts'
-import { Store } from '../../plugins/queue/store.ts'
+import { Store } from '../../plugins/items/store.ts'
 import { Encoded } from '../../plugins/values/index.ts'
 import { createLocalMemory } from '../../plugins/shared-memory/index.ts'
 import { MEBIBYTE, World } from '../shared-memory/world.ts'

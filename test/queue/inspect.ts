@@ -1,4 +1,4 @@
-import { QueueWord, RECORDS_PER_PAGE, RECORD_WORDS, RecordWord, SECOND_COUNT, State, isInFlight, pagesOf, payloadBytes } from '../../plugins/queue/layout.ts'
+import { QueueWord, RECORDS_PER_PAGE, RECORD_WORDS, RecordWord, SECOND_COUNT, State, isInFlight, pagesOf, payloadBytes } from '../../plugins/items/layout.ts'
 import type { Definition } from '../../plugins/queue/definition.ts'
 import { REF_BYTES } from '../../plugins/shared-memory/index.ts'
 import type { SharedMemory } from '../../plugins/shared-memory/index.ts'

@@ -1,9 +1,10 @@
 import t from 'tap'
-import { backoffMs, definitionOf } from '../../plugins/queue/definition.ts'
+import { definitionOf } from '../../plugins/queue/definition.ts'
 import { SharedQueue } from '../../plugins/queue/memory.ts'
 import type { Backoff } from '../../plugins/queue/memory.ts'
 import { createLocalMemory } from '../../plugins/shared-memory/index.ts'
-import { RecordWord } from '../../plugins/queue/layout.ts'
+import { backoffMs } from '../../plugins/items/index.ts'
+import { RecordWord } from '../../plugins/items/layout.ts'
 import { MEBIBYTE } from '../shared-memory/world.ts'
 import { queueFaultOf, recordWord } from './inspect.ts'
 
@@ -242,7 +243,7 @@ t.test('each option is checked, and the error says its path, its value and what 
 })
 
 t.test('the back-off grows up to its most, and the jitter only shortens it', async t => {
-  const waits = (backoff?: Backoff | number, attempts = [1, 2, 3, 7, 5000]) => attempts.map((attempt) => backoffMs(definitionOf('q', { backoff }), attempt))
+  const waits = (backoff?: Backoff | number, attempts = [1, 2, 3, 7, 5000]) => attempts.map((attempt) => backoffMs(definitionOf('q', { backoff }).backoff, attempt))
   t.same(waits(), [1000, 2000, 4000, 60_000, 60_000])
   t.same(waits(50), [50, 50, 50, 50, 50])
   t.same(waits({ initial: 100, factor: 3, max: '1s' }), [100, 300, 900, 1000, 1000])

@@ -103,7 +103,7 @@ function damage (file: string, word: number, change: (value: number) => number):
 const refusals: Array<[string, (file: string) => void, RegExp]> = [
   ['another magic', (file) => damage(file, Header.MAGIC_0, (magic) => magic ^ 1), /it is not a shared memory of fastify-swoole/],
   ['another second half of the magic', (file) => damage(file, Header.MAGIC_1, (magic) => magic ^ 1), /it is not a shared memory of fastify-swoole/],
-  ['another layout version', (file) => damage(file, Header.VERSION, () => 99), /it has layout version 99, this release reads version 1/],
+  ['another layout version', (file) => damage(file, Header.VERSION, () => 99), /it has layout version 99, this release reads version 2/],
   ['a damaged seed', (file) => damage(file, Header.SEED_0, (seed) => seed ^ 1024), /its header is damaged/],
   ['a damaged number of chunks', (file) => damage(file, Header.CHUNKS, (chunks) => chunks + 1), /its header is damaged/],
   ['a damaged checksum', (file) => damage(file, Header.CHECKSUM, (sum) => ~sum), /its header is damaged/],

@@ -1,7 +1,7 @@
 import { isAlive, storeRelease } from '../shared-memory/index.ts'
 import type { Ref, SharedMemory } from '../shared-memory/index.ts'
-import type { Definition } from './definition.ts'
 import { ItemIndex } from './item-index.ts'
+import type { ItemsDefinition } from './layout.ts'
 import { INLINE_BYTES, QueueWord, Reason, RecordWord, SECOND_COUNT, State, isInFlight } from './layout.ts'
 import type { Encoded } from '../values/index.ts'
 
@@ -12,11 +12,11 @@ import type { Encoded } from '../values/index.ts'
 export class Ledger {
   readonly index: ItemIndex
   #memory: SharedMemory
-  #definition: Definition
+  #definition: ItemsDefinition
   #i32: Int32Array
   #f64: Float64Array
 
-  constructor (memory: SharedMemory, payload: number, definition: Definition) {
+  constructor (memory: SharedMemory, payload: number, definition: ItemsDefinition) {
     this.index = new ItemIndex(memory, payload)
     this.#memory = memory
     this.#definition = definition
@@ -39,6 +39,15 @@ export class Ledger {
     return this.#i32[attemptsWord(at, this.#i32[at]!)]!
   }
 
+  /** How often an item is tried. */
+  mostAttempts (n: number): number {
+    return this.#i32[this.#at(n) + RecordWord.MOST_ATTEMPTS]!
+  }
+
+  id (n: number): number {
+    return this.#i32[this.#at(n) + RecordWord.ID]!
+  }
+
   /** Which delivery of an item is the current one. */
   delivery (n: number): number {
     return this.#i32[this.#at(n) + RecordWord.DELIVERY]!
@@ -50,12 +59,14 @@ export class Ledger {
   }
 
   /** A new item in the record `n = nextFree()`. `due`: epoch milliseconds, 0 for at once. `block`: in hand, with the value. */
-  add (n: number, value: Encoded, block: Ref, due: number): void {
+  add (n: number, value: Encoded, block: Ref, due: number, mostAttempts = this.#definition.maxAttempts): void {
     const at = this.#at(n)
     this.index.use(n, at)
     this.#i32[at + RecordWord.KIND] = value.kind
     this.#i32[at + RecordWord.BYTES] = value.bytes
     this.#i32[at + RecordWord.ATTEMPTS] = 0
+    this.#i32[at + RecordWord.MOST_ATTEMPTS] = mostAttempts
+    this.#i32[at + RecordWord.ID] = this.index.total(QueueWord.PUSHED)
     this.#f64[(at + RecordWord.AT) / 2] = due
     if (block === 0) value.write(this.#memory.region, (at + RecordWord.INLINE) * 4)
     else this.#memory.allocator.publish(block, at + RecordWord.DATA)
@@ -213,7 +224,7 @@ export class Ledger {
   }
 
   #takeBack (n: number, reason: number): void {
-    if (this.attempts(n) + 1 < this.#definition.maxAttempts) this.fail(n)
+    if (this.attempts(n) + 1 < this.mostAttempts(n)) this.fail(n)
     else this.bury(n, reason)
   }
 

@@ -1,7 +1,6 @@
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
 import { ClosedError } from '../errors.ts'
 import type { SharedMemory } from '../shared-memory/index.ts'
-import { backoffMs } from './definition.ts'
 import { timedOut } from './reader.ts'
 import type { Delivery, Store } from './store.ts'
 
@@ -13,10 +12,23 @@ export interface Attempt {
   readonly signal: AbortSignal
 }
 
-export type Handler<T> = (item: T, info: Attempt) => unknown
+export type Handler<T> = (item: T, info: Attempt, taken: Delivery) => unknown
 
 /** Hears of each attempt that failed; `isDead`: it was the last one. */
 export type OnError = (error: unknown, item: unknown, attempt: number, isDead: boolean) => void
+
+export interface ConsumerSettings {
+  /** Names it in errors. */
+  what: string
+  handler: Handler<unknown>
+  /** How many handlers run at once. */
+  concurrency: number
+  /** How long an item may be in flight before it is given to another; 0: as long as this worker lives. */
+  visibilityMs: number
+  /** How long an item waits that failed; undefined: it is not tried again. */
+  waitMs (taken: Delivery, error: unknown): number | undefined
+  onError: OnError
+}
 
 /** So many handlers may start before the event loop gets its turn: those that never wait would keep it for ever. */
 const MOST_IN_A_ROW = 32
@@ -60,10 +72,7 @@ interface Running {
 export class Consumer {
   #memory: SharedMemory
   #store: Store
-  #name: string
-  #handler: Handler<unknown>
-  #concurrency: number
-  #onError: OnError
+  #settings: ConsumerSettings
   #running = new Set<Running>()
   #started = 0
   #stopping = new AbortController()
@@ -72,13 +81,10 @@ export class Consumer {
   /** Settles `#vacancy()`. */
   #onVacancy = () => {}
 
-  constructor (memory: SharedMemory, store: Store, name: string, handler: Handler<unknown>, concurrency: number, onError: OnError) {
+  constructor (memory: SharedMemory, store: Store, settings: ConsumerSettings) {
     this.#memory = memory
     this.#store = store
-    this.#name = name
-    this.#handler = handler
-    this.#concurrency = concurrency
-    this.#onError = onError
+    this.#settings = settings
     memory.onClose(this.#close)
     this.#loop = this.#consume()
   }
@@ -102,12 +108,12 @@ export class Consumer {
     await nextTurn()
     while (!signal.aborted) {
       try {
-        if (this.#running.size === this.#concurrency) await this.#vacancy()
+        if (this.#running.size === this.#settings.concurrency) await this.#vacancy()
         else if (!await this.#startNext()) await this.#store.waitForItem({ signal })
       } catch (error) {
         if (signal.aborted) return
         // Too many waiters, or no memory for their words: that may pass, and nobody else would start this consumer again.
-        this.#onError(error, undefined, 0, false)
+        this.#settings.onError(error, undefined, 0, false)
         await sleep(RETRY_MS, undefined, { signal, ref: false }).catch(() => {})
       }
     }
@@ -115,7 +121,7 @@ export class Consumer {
 
   /** False: there is no item. */
   async #startNext (): Promise<boolean> {
-    const taken = this.#store.take()
+    const taken = this.#store.take(this.#settings.visibilityMs)
     if (taken === undefined) return false
     this.#handle({ taken, info: new Info(taken.attempt) })
     if (++this.#started % MOST_IN_A_ROW === 0) await nextTurn()
@@ -124,19 +130,19 @@ export class Consumer {
 
   async #handle (running: Running): Promise<void> {
     const { taken } = running
-    const { visibilityMs } = this.#store.definition
+    const { visibilityMs } = this.#settings
     this.#running.add(running)
     if (visibilityMs > 0) this.#watch(running, visibilityMs)
     let failure: { error: unknown } | undefined
     try {
-      await this.#handler(taken.value, running.info)
+      await this.#settings.handler(taken.value, running.info, taken)
     } catch (error) {
       failure = { error }
     }
     clearTimeout(running.timer)
     if (!this.#running.delete(running)) {
       // It was taken back, or put back by the close, and how its handler ends counts nothing.
-      if (failure !== undefined && running.isTakenBack) this.#onError(failure.error, taken.value, taken.attempt, false)
+      if (failure !== undefined && running.isTakenBack) this.#settings.onError(failure.error, taken.value, taken.attempt, false)
       return
     }
     if (failure === undefined) this.#store.acknowledge(taken)
@@ -145,8 +151,8 @@ export class Consumer {
   }
 
   #fail (taken: Delivery, error: unknown): void {
-    const isDead = this.#store.fail(taken, messageOf(error), backoffMs(this.#store.definition, taken.attempt))
-    this.#onError(error, taken.value, taken.attempt, isDead)
+    const isDead = this.#store.fail(taken, messageOf(error), this.#settings.waitMs(taken, error))
+    this.#settings.onError(error, taken.value, taken.attempt, isDead)
   }
 
   /** Looks when the item has been in flight for too long, if that is so by the clock that all workers share. */
@@ -154,12 +160,11 @@ export class Consumer {
     running.timer = setTimeout(() => {
       const { taken } = running
       if (this.#store.has(taken)) return this.#watch(running, 1)
-      const { visibilityMs, maxAttempts } = this.#store.definition
-      const error = new DOMException(timedOut(visibilityMs), 'TimeoutError')
+      const error = new DOMException(timedOut(this.#settings.visibilityMs), 'TimeoutError')
       Info.abort(running.info, error)
       running.isTakenBack = true
       this.#running.delete(running)
-      this.#onError(error, taken.value, taken.attempt, taken.attempt >= maxAttempts)
+      this.#settings.onError(error, taken.value, taken.attempt, taken.attempt >= taken.mostAttempts)
       this.#onVacancy()
     }, ms).unref()
   }
@@ -177,7 +182,7 @@ export class Consumer {
 
   #close = (): void => {
     this.#stopping.abort()
-    const reason = new ClosedError(`The queue "${this.#name}"`)
+    const reason = new ClosedError(this.#settings.what)
     for (const running of this.#running) {
       clearTimeout(running.timer)
       this.#store.putBack(running.taken)

@@ -1,9 +1,9 @@
 import { Header, REF_BYTES, WaitSet, loadAcquire } from '../shared-memory/index.ts'
 import type { Ref, SharedMemory } from '../shared-memory/index.ts'
 import { causeOf, valueBlock } from './blocks.ts'
-import type { Definition } from './definition.ts'
 import type { ItemIndex } from './item-index.ts'
-import { INLINE_BYTES, QueueWord, Reason, RecordWord, payloadBytes } from './layout.ts'
+import { INLINE_BYTES, QueueWord, Reason, RecordWord, SECOND_COUNT, State, isInFlight, payloadBytes } from './layout.ts'
+import type { ItemsDefinition } from './layout.ts'
 import { Ledger } from './ledger.ts'
 import { Reader } from './reader.ts'
 import { decode, isKind, read } from '../values/index.ts'
@@ -15,8 +15,18 @@ export interface Delivery {
   delivery: number
   /** From 1. */
   attempt: number
+  /** The last one. */
+  mostAttempts: number
   value: unknown
 }
+
+/** Where an item is, for as long as it is there. */
+export interface Placed {
+  record: number
+  id: number
+}
+
+export type Whereabouts = 'waiting' | 'in flight' | 'gone' | { error: string, reason: number }
 
 export interface WaitFor {
   /** Default: for ever. */
@@ -30,8 +40,10 @@ const MOST_SWEPT = 1024
 
 /** A queue's items, one guarded section for each change; whoever it concerns is woken behind the section. */
 export class Store {
-  readonly definition: Definition
+  readonly definition: ItemsDefinition
   readonly reader: Reader
+  /** What the last `push` of this worker placed. */
+  readonly pushed: Placed = { record: 0, id: 0 }
   #memory: SharedMemory
   #i32: Int32Array
   #queue: number
@@ -42,8 +54,8 @@ export class Store {
   #onDamage: (error: Error, attempt: number) => void
 
   /** `onDamage` is told of a value that does not decode; it is a dead letter by then. */
-  constructor (memory: SharedMemory, name: string, definition: Definition, onDamage: (error: Error, attempt: number) => void) {
-    const payload = memory.open({ type: 'queue', name, definition, bytes: payloadBytes(definition.capacity) })
+  constructor (memory: SharedMemory, name: string, definition: ItemsDefinition, onDamage: (error: Error, attempt: number) => void, type = 'queue') {
+    const payload = memory.open({ type, name, definition, bytes: payloadBytes(definition.capacity) })
     this.definition = definition
     this.#memory = memory
     this.#i32 = memory.region.i32
@@ -51,15 +63,15 @@ export class Store {
     this.#ledger = new Ledger(memory, payload, definition)
     this.#index = this.#ledger.index
     this.reader = new Reader(memory, this.#index.records)
-    this.#poppers = new WaitSet(memory, `queue ${name}`, this.#queue + QueueWord.POPPERS)
-    this.#pushers = new WaitSet(memory, `queue ${name}`, this.#queue + QueueWord.PUSHERS)
+    this.#poppers = new WaitSet(memory, `${type} ${name}`, this.#queue + QueueWord.POPPERS)
+    this.#pushers = new WaitSet(memory, `${type} ${name}`, this.#queue + QueueWord.PUSHERS)
     this.#onDamage = onDamage
     // A memory file keeps what the workers of its last use had, and has counted no deaths of theirs.
     this.#sweep()
   }
 
   /** False: there is no room. `due`: epoch milliseconds, 0 for at once. Throws FST_SWOOLE_MEMORY_FULL. */
-  push (value: Encoded, due: number): boolean {
+  push (value: Encoded, due: number, mostAttempts?: number): boolean {
     const block = value.bytes > INLINE_BYTES ? this.#blockFor(value) : 0
     if (block === undefined) return false
     for (;;) {
@@ -67,7 +79,11 @@ export class Store {
       const hasRoom = this.#ledger.hasRoom(value.bytes)
       const n = this.#index.nextFree()
       const isPlaced = hasRoom && this.#index.records.has(n)
-      if (isPlaced) this.#ledger.add(n, value, block, due)
+      if (isPlaced) {
+        this.#ledger.add(n, value, block, due, mostAttempts)
+        this.pushed.record = n
+        this.pushed.id = this.#ledger.id(n)
+      }
       this.#leave()
       if (isPlaced) return true
       if (!hasRoom) {
@@ -109,12 +125,11 @@ export class Store {
     }
   }
 
-  /** The next item, in flight in this worker; undefined when none is ready. */
-  take (): Delivery | undefined {
+  /** The next item, in flight in this worker for so long, 0 for as long as it lives; undefined when none is ready. */
+  take (visibilityMs = this.definition.visibilityMs): Delivery | undefined {
     for (;;) {
       const n = this.#enterAtFront()
       if (n === 0) return undefined
-      const { visibilityMs } = this.definition
       const taken = this.#deliver(n, visibilityMs === 0 ? 0 : Date.now() + visibilityMs)
       if (taken !== undefined) return taken
     }
@@ -144,9 +159,9 @@ export class Store {
     return true
   }
 
-  /** The attempt failed; the next one is in `waitMs`. True: it was the last. Nothing happens to an item that was taken back. */
-  fail (taken: Delivery, error: string, waitMs: number): boolean {
-    if (taken.attempt >= this.definition.maxAttempts) return this.#bury(taken, error)
+  /** The attempt failed; the next one is in `waitMs`, undefined for none. True: it was the last. Nothing happens to an item that was taken back. */
+  fail (taken: Delivery, error: string, waitMs: number | undefined): boolean {
+    if (waitMs === undefined || taken.attempt >= taken.mostAttempts) return this.#bury(taken, error)
     if (!this.#enterWith(taken)) return false
     if (waitMs > 0) this.#ledger.postpone(taken.record, Date.now() + waitMs)
     else this.#ledger.fail(taken.record)
@@ -167,6 +182,22 @@ export class Store {
     const isDelivered = this.#ledger.isDelivered(taken.record, taken.delivery)
     this.#leave()
     return isDelivered
+  }
+
+  /** What has become of an item; what is dead, with why: the error's text, and a `Reason` or the tag of a worker that died. */
+  whereabouts ({ record, id }: Placed): Whereabouts {
+    this.#enterUpToDate()
+    const isThere = this.#index.records.has(record) && this.#ledger.id(record) === id
+    const state = this.#ledger.state(record)
+    const sequence = this.reader.sequence(record)
+    const reason = this.#i32[this.#index.records.at(record) + RecordWord.REASON]!
+    this.#leave()
+    const plain = state & ~SECOND_COUNT
+    if (!isThere || plain === State.FREE) return 'gone'
+    if (isInFlight(state)) return 'in flight'
+    if (plain !== State.DEAD) return 'waiting'
+    const error = this.reader.cause(record, state, sequence, this.definition.visibilityMs)
+    return error === undefined ? this.whereabouts({ record, id }) : { error, reason }
   }
 
   /** Does something short with all that is due and all that dead workers had put in order. */
@@ -215,7 +246,7 @@ export class Store {
     this.#ledger.take(n, until)
     const state = this.#ledger.state(n)
     const sequence = this.reader.sequence(n)
-    const taken: Delivery = { record: n, delivery: this.#ledger.delivery(n), attempt: this.#ledger.attempts(n) + 1, value: undefined }
+    const taken: Delivery = { record: n, delivery: this.#ledger.delivery(n), attempt: this.#ledger.attempts(n) + 1, mostAttempts: this.#ledger.mostAttempts(n), value: undefined }
     this.#leave()
     const copy = this.reader.copy(n, state, sequence)
     if (copy === undefined) return undefined

@@ -1,3 +1,15 @@
+/** What all that use the items of a name must agree on. */
+export interface ItemsDefinition {
+  /** How many items there are at most, those in flight and dead letters included. */
+  capacity: number
+  /** How many bytes their values have together. */
+  maxBytes: number
+  /** How often an item is tried that does not say. */
+  maxAttempts: number
+  /** How long one may be in flight that is taken without saying; 0: as long as its worker lives. */
+  visibilityMs: number
+}
+
 /*
  * A queue in shared memory: one named object with the queue's words, and pages of 256 records, made when they are first
  * needed and kept. A record's number counts from 1; record 0 is not used, so that 0 is "none".
@@ -81,7 +93,11 @@ export const RecordWord = {
   /** The block with the error's text. */
   ERROR: 16,
   ERROR_BYTES: 17,
-  INLINE: 18
+  /** How often it is tried before it is a dead letter. */
+  MOST_ATTEMPTS: 18,
+  /** Tells it from the other items that the record had. */
+  ID: 19,
+  INLINE: 20
 } as const
 
 export const State = { FREE: 0, READY: 1, DELAYED: 2, DEAD: 3 } as const

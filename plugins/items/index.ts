@@ -1,0 +1,11 @@
+/* Items that workers take, finish or give back: what a queue and tasks stand on. */
+export { backoffMs, backoffOf } from './backoff.ts'
+export type { Backoff, BackoffTimes } from './backoff.ts'
+export { invalid, requireDuration, requireInteger, requireOptions } from './checks.ts'
+export { Consumer, messageOf } from './consumer.ts'
+export type { Attempt, ConsumerSettings, Handler, OnError } from './consumer.ts'
+export { QueueWord, Reason } from './layout.ts'
+export type { ItemsDefinition } from './layout.ts'
+export { Store } from './store.ts'
+export type { Delivery, Placed, Whereabouts } from './store.ts'
+export { clearAll, collectDead, removeDead, reviveDead } from './upkeep.ts'
