@@ -45,6 +45,12 @@ export const RateLimitedError = createError('FST_SWOOLE_RATE_LIMITED', 'Too many
 // sessions
 export const SessionTooLargeError = createError('FST_SWOOLE_SESSION_TOO_LARGE', 'The session has %s bytes, the most it can have is %s, and nothing of it was stored: keep less in it, or raise session.maxBytes', 500, RangeError)
 
+// tasks
+export const TaskUnknownError = createError('FST_SWOOLE_TASK_UNKNOWN', 'There is no handler for tasks of type %s: register one with registerHandler() in code that all workers load; there are %s', 500)
+export const TaskTimeoutError = createError('FST_SWOOLE_TASK_TIMEOUT', 'A task of type "%s" %s within %s ms', 504)
+export const TaskQueueFullError = createError('FST_SWOOLE_TASK_QUEUE_FULL', 'The queue of %s is full: %s', 503)
+export const TaskWorkerDiedError = createError('FST_SWOOLE_TASK_WORKER_DIED', 'A task of type "%s" failed for good: %s', 500)
+
 // packages that not every application needs
 export const PackageMissingError = createError('FST_SWOOLE_PACKAGE_MISSING', '%s needs %s: npm install %s', 500)
 

@@ -29,6 +29,10 @@ export interface LauncherRuntime {
   /** False from the moment that a stop is announced: readiness answers 503. */
   isReady (): boolean
   reload (): Promise<{ generation: number, durationMs: number }>
+  /** Asks for this worker to be replaced: it serves until it is told to leave. */
+  recycle (reason: string): void
+  /** `drain` is called when the worker leaves, before the application closes, and settles when what it stands for has ended, after that time at the latest. */
+  onDrain (drain: (timeoutMs: number) => Promise<void>): void
 }
 
 // Kept on globalThis: the launcher may be another copy of this package than the one that the application imports.

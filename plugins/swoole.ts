@@ -15,6 +15,7 @@ import session from './session/index.ts'
 import { memoryFor, readSlots, setSlotState } from './shared-memory/index.ts'
 import type { SharedMemory } from './shared-memory/index.ts'
 import table from './table/index.ts'
+import taskWorker from './task-worker/index.ts'
 
 export type { SwooleOptions } from './options/index.ts'
 export type { WorkerInfo } from './runtime.ts'
@@ -25,6 +26,7 @@ export type { Queue } from './queue/index.ts'
 export type { SharedRateLimiter as RateLimiter } from './rate-limiter/index.ts'
 export type { SessionStore } from './session/index.ts'
 export type { Column, SharedTable } from './table/index.ts'
+export type { SharedTaskWorker as TaskWorker, TaskInfo } from './task-worker/index.ts'
 export { bytes, float, int, long, string } from './table/index.ts'
 
 /** `fastify.swoole`: who this worker is, and who the others are. */
@@ -71,6 +73,7 @@ const swoole: FastifyPluginAsync<SwooleOptions> = async (fastify, given) => {
   if (options.cache !== false) await fastify.register(cache, options.cache)
   if (options.rateLimiter !== false) await fastify.register(rateLimiter, options.rateLimiter)
   if (options.session !== false) await fastify.register(session, options.session)
+  if (options.task !== false) await fastify.register(taskWorker, options.task)
   if (options.health !== false) await fastify.register(health, options.health)
 }
 

@@ -34,6 +34,7 @@ export class ServingWorker {
   #contexts: FastifyInstance[] = []
   #connections: Connections | undefined
   #accept: ((connection: ConnectionHandle) => void) | undefined
+  #drains: Array<(timeoutMs: number) => Promise<void>> = []
   #isAnnounced = false
   #isLeaving = false
   #reloads = new Map<number, PromiseWithResolvers<ReloadResult>>()
@@ -50,7 +51,9 @@ export class ServingWorker {
       generation: start.generation,
       given: start.given,
       isReady: () => this.isReady && !this.#isAnnounced && !this.#isLeaving,
-      reload: () => this.#reload()
+      reload: () => this.#reload(),
+      recycle: (reason) => this.#send({ type: 'recycle', reason }),
+      onDrain: (drain) => { this.#drains.push(drain) }
     })
   }
 
@@ -105,7 +108,7 @@ export class ServingWorker {
     this.#fastify.log.debug({ reason }, 'worker leaves')
     setSlotState(this.#memory.region, this.#memory.slot.index, 'draining')
     closeWebSockets(this.#contexts)
-    await this.#connections!.drain(timeoutMs, performance.drainIdleTimeout)
+    await Promise.all([this.#connections!.drain(timeoutMs, performance.drainIdleTimeout), ...this.#drains.map((drain) => drain(timeoutMs))])
     await Promise.race([this.#fastify.close(), sleep(CLOSE_MS)])
     // Without a primary nobody else would; it does nothing while another worker or a new launcher has the folder.
     if (!process.connected) sweepRunDirectory(project)

@@ -1,7 +1,8 @@
 import type { FastifyBaseLogger } from 'fastify'
 import { Header, SharedEntries } from '../shared-memory/index.ts'
 import type { EntriesStats, EntrySpace, SharedMemory } from '../shared-memory/index.ts'
-import { Encoded, decode, isKind, read } from '../values/index.ts'
+import { Encoded, dataOfError, decode, errorOf, isKind, read } from '../values/index.ts'
+import type { ErrorData } from '../values/index.ts'
 import { Flights } from './flights.ts'
 import type { Flight } from './flights.ts'
 
@@ -208,32 +209,4 @@ export class CacheStore {
     this.#spaces = { clears, values: space('values', this.#settings.clearOnReload ? this.#reloads : 0), answers: space('answers', this.#reloads) }
     return this.#spaces
   }
-}
-
-interface ErrorData {
-  name: string
-  message: string
-  properties: Record<string, unknown>
-}
-
-/** An error as data: what it is called, what it says, and those of its own properties that are data. Nothing of it may keep the others from hearing of it. */
-function dataOfError (error: unknown): ErrorData {
-  const textOf = (read: () => unknown) => {
-    try {
-      return String(read())
-    } catch {
-      return 'it cannot be told'
-    }
-  }
-  if (!(error instanceof Error)) return { name: 'Error', message: textOf(() => error), properties: {} }
-  const properties: Record<string, unknown> = {}
-  for (const [name, { value }] of Object.entries(Object.getOwnPropertyDescriptors(error))) {
-    if (name !== 'stack' && name !== 'message' && ['string', 'number', 'boolean'].includes(typeof value)) properties[name] = value
-  }
-  return { name: textOf(() => error.name), message: textOf(() => error.message), properties }
-}
-
-function errorOf ({ name, message, properties }: ErrorData): Error {
-  const error = Object.assign(new Error(message), properties)
-  return Object.defineProperty(error, 'name', { value: name, configurable: true, writable: true })
 }

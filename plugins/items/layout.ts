@@ -61,6 +61,8 @@ export const QueueWord = {
   POPPED: 20,
   CLEARED: 22,
   FAILED: 24,
+  /** Items that became dead letters. */
+  BURIED: 26,
   /** The waiters' words, on a cache line that only a first wait writes. */
   POPPERS: 32,
   PUSHERS: 34,

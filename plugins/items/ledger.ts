@@ -160,6 +160,7 @@ export class Ledger {
     this.index.leave(n, at, before)
     this.index.bury()
     this.index.grow(QueueWord.FAILED, 1)
+    this.index.grow(QueueWord.BURIED, 1)
   }
 
   /** A dead letter is ready again at the end of the queue, as if it had not been tried. */

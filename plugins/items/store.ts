@@ -200,6 +200,11 @@ export class Store {
     return error === undefined ? this.whereabouts({ record, id }) : { error, reason }
   }
 
+  /** How many items wait to be taken, delayed ones included; as it was a moment ago, and asked without the guard. */
+  get waiting (): number {
+    return this.#index.waiting()
+  }
+
   /** Does something short with all that is due and all that dead workers had put in order. */
   inside<T> (act: (ledger: Ledger) => T): T {
     this.#enterUpToDate()

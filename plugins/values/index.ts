@@ -4,6 +4,9 @@ import { deserialize, serialize } from './clone.ts'
 import { DATA, dataOf } from './data.ts'
 import { isJson } from './json.ts'
 
+export { dataOfError, errorOf } from './errors.ts'
+export type { ErrorData } from './errors.ts'
+
 /*
  * How a value stands in memory: numbers as 8 bytes, strings and JSON as UTF-8, binary as it is, and what JSON would change in
  * the format of V8's structured clone. Data only: what is made of a key such as `__proto__` is an own property, and nothing

@@ -45,7 +45,6 @@ const pending = [
     `database.${kind}.password`,
     `database.${kind}.database`
   ]),
-  'task.maxRequest',
   'scheduler.enabled',
   'metrics.enabled',
   'metrics.exportInterval',
@@ -86,6 +85,9 @@ const effective = [
   'performance.crashLimit',
   'performance.cacheFolder',
   'task.workerNum',
+  'task.maxRequest',
+  'task.maxQueued',
+  'task.maxPayload',
   'memory.size',
   'memory.file',
   'rateLimiter.enabled',

@@ -1,3 +1,5 @@
+import { bytesSchema } from '../bytes.ts'
+
 /** Task workers: processes beside the HTTP workers, for work outside requests. */
 export const task = {
   type: 'object',
@@ -8,7 +10,7 @@ export const task = {
       type: 'integer',
       minimum: 0,
       maximum: 256,
-      description: 'Task workers to start. They load the application; the tasks themselves come later.',
+      description: 'Task workers to start; with 0 each HTTP worker runs tasks.',
       default: 2
     },
     maxRequest: {
@@ -17,6 +19,20 @@ export const task = {
       maximum: 2_147_483_647,
       description: 'Tasks after which a task worker is replaced; 0 is never.',
       default: 10_000
+    },
+    maxQueued: {
+      type: 'integer',
+      minimum: 1,
+      maximum: 1_048_576,
+      description: 'Tasks of a type that may wait at once.',
+      default: 100_000
+    },
+    maxPayload: {
+      ...bytesSchema,
+      minimum: 1,
+      maximum: 1_073_741_824,
+      description: 'Bytes that the data of a task may have.',
+      default: '16mb'
     }
   }
 } as const

@@ -1,0 +1,41 @@
+/** An error as data: what it is called, what it says, those of its own properties that are plain, and its causes. */
+export interface ErrorData {
+  name: string
+  message: string
+  properties: Record<string, unknown>
+  stack?: string
+  cause?: ErrorData
+}
+
+const MOST_CAUSES = 10
+
+/** Nothing of an error, not even a getter that throws, keeps others from hearing of it. With its stack only if that is asked for. */
+export function dataOfError (error: unknown, withStack = false, causes = MOST_CAUSES): ErrorData {
+  if (!(error instanceof Error)) return { name: 'Error', message: textOf(() => error), properties: {} }
+  const properties: Record<string, unknown> = {}
+  for (const [name, { value }] of Object.entries(Object.getOwnPropertyDescriptors(error))) {
+    if (name !== 'stack' && name !== 'message' && ['string', 'number', 'boolean'].includes(typeof value)) properties[name] = value
+  }
+  const data: ErrorData = { name: textOf(() => error.name), message: textOf(() => error.message), properties }
+  if (withStack) data.stack = textOf(() => error.stack)
+  const cause = Object.getOwnPropertyDescriptor(error, 'cause')?.value as unknown
+  if (cause !== undefined && causes > 0) data.cause = dataOfError(cause, withStack, causes - 1)
+  return data
+}
+
+/** The error again, of no class of its own. Without a stack in the data, its stack is its name and message. */
+export function errorOf ({ name, message, properties, stack, cause }: ErrorData): Error {
+  const error = Object.assign(new Error(message, cause === undefined ? undefined : { cause: errorOf(cause) }), properties)
+  const own = (key: string, value: string) => Object.defineProperty(error, key, { value, configurable: true, writable: true })
+  own('name', name)
+  own('stack', stack ?? `${name}: ${message}`)
+  return error
+}
+
+function textOf (read: () => unknown): string {
+  try {
+    return String(read())
+  } catch {
+    return 'it cannot be told'
+  }
+}
