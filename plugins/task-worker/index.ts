@@ -44,7 +44,9 @@ const taskWorker: FastifyPluginAsync<TaskWorkerOptions> = async (fastify, given)
   const limit = options.maxRequest === 0 ? Infinity : Math.ceil(options.maxRequest * (1 + Math.random() * JITTER))
   let ended = 0
 
+  const role = launcher === undefined ? 'standalone' : options.workerNum === 0 ? 'http' : 'task'
   const tasks = new SharedTaskWorker(memory, {
+    role,
     maxQueued: options.maxQueued,
     maxPayload: parseBytes(options.maxPayload, 'task.maxPayload'),
     withStack: process.env.NODE_ENV === 'development',
@@ -70,7 +72,7 @@ const taskWorker: FastifyPluginAsync<TaskWorkerOptions> = async (fastify, given)
   }
 
   fastify.decorate('taskWorker', tasks)
-  if (launcher === undefined || launcher.role === 'task' || options.workerNum === 0) fastify.addHook('onReady', async () => tasks.start())
+  if (role === 'standalone' || role === launcher?.role) fastify.addHook('onReady', async () => tasks.start())
   launcher?.onDrain(stop)
   // Handlers may use what other plugins close in onClose.
   fastify.addHook('preClose', async () => await stop(GRACE_MS))

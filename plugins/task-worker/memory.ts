@@ -23,7 +23,7 @@ export interface TaskData<D = unknown> {
 }
 
 export interface TaskStats {
-  /** Task workers that are ready; without a launcher, this process. */
+  /** Workers that are ready and run tasks: task workers, where there are none HTTP workers, without a launcher this process. */
   workers: number
   /** Tasks that run. */
   busy: number
@@ -46,6 +46,8 @@ export interface DeadTask {
 }
 
 export interface TaskSettings {
+  /** Of the workers that run tasks. */
+  role: 'task' | 'http' | 'standalone'
   /** Tasks of a type that wait at once. */
   maxQueued: number
   /** Bytes that a task takes at most. */
@@ -202,9 +204,8 @@ export class SharedTaskWorker {
   }
 
   #countWorkers (): number {
-    const slots = readSlots(this.#memory.region)
-    const ready = (role: string) => slots.filter((slot) => slot.role === role && slot.state === 'ready').length
-    return ready('standalone') || ready('task')
+    const { role } = this.#settings
+    return readSlots(this.#memory.region).filter((slot) => slot.role === role && (role === 'standalone' || slot.state === 'ready')).length
   }
 
   #requireOpen (): void {

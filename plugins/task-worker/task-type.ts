@@ -112,9 +112,11 @@ export class TaskType {
     await this.#consumer?.stop()
   }
 
-  /** Puts back what is still run, without counting the attempt. How many there were. */
+  /** After `stop`: puts back what is still run, without counting the attempt. How many there were. */
   abandon (): number {
-    return this.#consumer?.abandon() ?? 0
+    const abandoned = this.#consumer?.abandon() ?? 0
+    this.#consumer = undefined
+    return abandoned
   }
 
   async #attempt (task: Task, attempt: Attempt, taken: Delivery): Promise<void> {
