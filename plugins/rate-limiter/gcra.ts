@@ -9,6 +9,9 @@
 /** Smaller numbers are more exact. */
 const EPOCH_MS = Date.UTC(2026, 0)
 
+/** Of a key that has no number: its bucket is full, whatever the clock says. */
+export const NO_ARRIVAL = -Infinity
+
 export interface Rate {
   maxRequests: number
   windowMs: number
@@ -16,6 +19,9 @@ export interface Rate {
 
 /** The time in tokens. */
 export const tokensAt = (nowMs: number, { maxRequests, windowMs }: Rate): number => (nowMs - EPOCH_MS) * maxRequests / windowMs
+
+/** The latest that a number can be. One that is later was made before the clock was put back. */
+export const latestArrival = (now: number, { maxRequests }: Rate): number => now + maxRequests
 
 /** How many tokens are out. */
 export const tokensOut = (arrival: number, now: number): number => Math.max(0, arrival - now)

@@ -47,6 +47,7 @@ export function limitHook (limiter: SharedRateLimiter, { keyGenerator = addressO
   }
 }
 
-const addressOf = (request: FastifyRequest): string => clientKey(request.ip)
+/** Over a Unix socket nobody has an address: all of them are one client. */
+const addressOf = (request: FastifyRequest): string => clientKey(request.ip as string | undefined ?? '')
 
 const secondsOf = (ms: number): number => Math.ceil(ms / 1000)

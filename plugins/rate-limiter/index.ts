@@ -1,3 +1,4 @@
+import { inspect } from 'node:util'
 import fp from 'fastify-plugin'
 import type { FastifyPluginAsync, RouteOptions } from 'fastify'
 import { OptionsInvalidError } from '../errors.ts'
@@ -77,14 +78,16 @@ const rateLimiter: FastifyPluginAsync<RateLimiterOptions> = async (fastify, give
     const own = limit.maxRequests === undefined && limit.window === undefined
       ? limiter
       : family.create(nameOf(route), { maxRequests: limit.maxRequests ?? maxRequests, window: limit.window ?? window })
+    requirePayable(route, limit, own)
     route.onRequest = [limitHook(own, limit), ...[route.onRequest ?? []].flat()]
   })
   fastify.addHook('onClose', async () => memory.close())
 }
 
-/** A HEAD request takes from the buckets of its GET route. */
-function nameOf ({ method, url }: RouteOptions): string {
-  return `${[method].flat().join().replace('HEAD', 'GET')} ${url}`
+/** A HEAD request takes from the buckets of its GET route. Routes of one URL differ in their constraints. */
+function nameOf ({ method, url, constraints = {} }: RouteOptions): string {
+  const constrained = Object.entries(constraints).map(([name, value]) => ` ${name} ${typeof value === 'string' ? value : inspect(value)}`)
+  return `${[method].flat().join().replace('HEAD', 'GET')} ${url}${constrained.sort().join('')}`
 }
 
 function requireRouteLimit (route: RouteOptions, limit: RouteLimit & Partial<RateOptions>): void {
@@ -93,6 +96,10 @@ function requireRouteLimit (route: RouteOptions, limit: RouteLimit & Partial<Rat
   const { keyGenerator, cost } = limit
   if (keyGenerator !== undefined && typeof keyGenerator !== 'function') throw new OptionsInvalidError(`keyGenerator in ${what} is ${showValue(keyGenerator)}, but must be a function`)
   if (cost !== undefined && (!Number.isSafeInteger(cost) || cost < 1)) throw new OptionsInvalidError(`cost in ${what} is ${showValue(cost)}, but must be a whole number from 1`)
+}
+
+function requirePayable (route: RouteOptions, { cost = 1 }: RouteLimit, { rate: { maxRequests } }: SharedRateLimiter): void {
+  if (cost > maxRequests) throw new OptionsInvalidError(`cost in config.rateLimiter of the route ${nameOf(route)} is ${cost}, but must be at most the ${maxRequests} tokens that a bucket holds: no request would ever be admitted`)
 }
 
 export default fp(rateLimiter, { fastify: '5.x', name: 'fastify-swoole-rate-limiter' })

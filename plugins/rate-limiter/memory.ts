@@ -4,7 +4,7 @@ import { requireNames } from '../options/method-options.ts'
 import { showValue } from '../options/show.ts'
 import type { LruStats } from '../shared-memory/index.ts'
 import { BusyClock } from './busy-clock.ts'
-import { millisecondsOf, taken, tokensAt, tokensOut } from './gcra.ts'
+import { NO_ARRIVAL, latestArrival, millisecondsOf, taken, tokensAt, tokensOut } from './gcra.ts'
 import type { Rate } from './gcra.ts'
 import type { LimitSpace, LimiterPool } from './pool.ts'
 
@@ -51,7 +51,7 @@ export class SharedRateLimiter {
   readonly rate: Rate
   readonly #family: Family
   #space: LimitSpace | undefined
-  // Of the last `#take`.
+  // Of the last `#take` or `#look`.
   #before = 0
   #now = 0
 
@@ -93,8 +93,10 @@ export class SharedRateLimiter {
 
   /** How the id's bucket stands; takes nothing. Rejects with FST_SWOOLE_VALUE_INVALID, _MEMORY_FULL. */
   async getInfo (id: string): Promise<LimitInfo> {
-    const nowMs = Date.now()
-    const out = tokensOut(this.#arrivalOf(id), tokensAt(nowMs, this.rate))
+    this.#require(id, 1)
+    const { isEnabled } = this.#family
+    const nowMs = isEnabled ? this.#look(id) : Date.now()
+    const out = isEnabled ? tokensOut(this.#before, this.#now) : 0
     const { remaining, resetMs, retryAfterMs } = this.#verdict(true, out, 1)
     const { maxRequests } = this.rate
     return {
@@ -137,7 +139,7 @@ export class SharedRateLimiter {
     const pool = this.#family.pool()
     const found = pool.enter(this.#space ??= this.#open(), id)
     let nowMs = found === 0 ? clock.read() : clock.now()
-    const before = found === 0 ? 0 : pool.time(found)
+    let before = found === 0 ? NO_ARRIVAL : pool.time(found)
     let now = tokensAt(nowMs, rate)
     let arrival = taken(before, now, cost, rate)
     let isAdmitted = arrival === arrival // eslint-disable-line no-self-compare -- NaN is refused
@@ -145,6 +147,7 @@ export class SharedRateLimiter {
       // It may be later than the clock of a busy time says, so that there are enough.
       nowMs = clock.read()
       now = tokensAt(nowMs, rate)
+      if (found !== 0) before = this.#arrivalIn(pool, found, nowMs, now)
       arrival = taken(before, now, cost, rate)
       isAdmitted = arrival === arrival // eslint-disable-line no-self-compare -- NaN is refused
     }
@@ -159,14 +162,27 @@ export class SharedRateLimiter {
     return arrival
   }
 
-  #arrivalOf (id: string): number {
-    this.#require(id, 1)
-    if (!this.#family.isEnabled) return 0
+  /** The time; in `#before` the arrival of the id's bucket, and in `#now` the time in tokens. */
+  #look (id: string): number {
     const pool = this.#family.pool()
     const found = pool.enter(this.#space ??= this.#open(), id)
-    const arrival = found === 0 ? 0 : pool.time(found)
+    const nowMs = Date.now()
+    this.#now = tokensAt(nowMs, this.rate)
+    this.#before = found === 0 ? NO_ARRIVAL : this.#arrivalIn(pool, found, nowMs, this.#now)
     pool.leave()
-    return arrival
+    return nowMs
+  }
+
+  /**
+   * The arrival of a key that is entered, by a time that was read since. With a clock that was put back more tokens seem to be out than
+   * there are: then the bucket is empty from now on, and full in a window.
+   */
+  #arrivalIn (pool: LimiterPool, payload: number, nowMs: number, now: number): number {
+    const arrival = pool.time(payload)
+    const latest = latestArrival(now, this.rate)
+    if (arrival <= latest) return arrival
+    pool.setTime(payload, latest, nowMs + this.rate.windowMs)
+    return latest
   }
 
   #verdict (allowed: boolean, out: number, cost: number): Verdict {

@@ -53,8 +53,9 @@ export class FixedWindowStore {
       const payload = pool.use(found, now)
       const end = pool.time(payload)
       const isOpen = end > now
+      const left = isOpen ? this.#left(end - now, timeWindow) : timeWindow
       current = isOpen ? Math.min(pool.count(payload) + 1, MOST_COUNTED) : 1
-      ttl = this.#ttl(current, isOpen ? end - now : timeWindow, timeWindow, max)
+      ttl = this.#ttl(current, left, timeWindow, max)
       // Cut off between the two, a new window has the old count for a moment longer: never fewer are counted than came.
       pool.setCount(payload, current)
       pool.setTime(payload, now + ttl, now + ttl)
@@ -83,6 +84,11 @@ export class FixedWindowStore {
       return callback(error as Error)
     }
     callback(null, { current, ttl })
+  }
+
+  /** More than a window is left only of one that was prolonged: else the clock has been put back. */
+  #left (left: number, timeWindow: number): number {
+    return this.#options.exponentialBackoff ? left : Math.min(left, timeWindow)
   }
 
   #ttl (current: number, left: number, timeWindow: number, max: number): number {

@@ -12,6 +12,12 @@ function start (maxKeys = 100, world = new World()) {
   return { pool, world, family: new Family(() => pool, true) }
 }
 
+function setClock (t: { intercept (object: object, property: string, descriptor: PropertyDescriptor): unknown }, nowMs: number) {
+  const clock = { nowMs }
+  t.intercept(Date, 'now', { value: () => clock.nowMs })
+  return clock
+}
+
 t.test('a bucket admits exactly what it holds, whatever its rate', async t => {
   for (const [maxRequests, windowMs] of [[1, 1], [3, 1000], [7, 60_000], [1000, 60_000], [100_000, 1000], [999_983, 86_400_000]] as const) {
     const rate = { maxRequests, windowMs }
@@ -117,6 +123,33 @@ t.test('buckets that are full again go before those that are not, however long t
   t.equal(slow.stats().evictions, 0)
 })
 
+t.test('a clock that is put back keeps a bucket empty for a window at most, and says so', async t => {
+  const clock = setClock(t, Date.UTC(2026, 10, 24))
+  const { family } = start()
+  const limiter = family.create('test', { maxRequests: 2, window: '1m' })
+  for (const id of ['asks', 'looks', 'waits']) limiter.take(id, 2)
+  clock.nowMs -= 3_600_000
+  t.match(limiter.take('asks'), { allowed: false, remaining: 0, resetMs: 60_000, retryAfterMs: 30_000 })
+  t.match(await limiter.getInfo('looks'), { allowed: false, currentCount: 2, retryAfterMs: 30_000, resetAt: new Date(clock.nowMs + 60_000) })
+  clock.nowMs += 30_000
+  t.strictSame([limiter.take('asks').allowed, limiter.take('asks').allowed], [true, false])
+  t.equal(await limiter.getRemaining('looks'), 1)
+  t.match(limiter.take('waits'), { allowed: false, retryAfterMs: 30_000 }, 'whoever was not there begins when he comes')
+  clock.nowMs += 60_000
+  for (const id of ['asks', 'looks', 'waits']) t.equal(await limiter.getRemaining(id), 2, id)
+})
+
+t.test('a limiter admits what it should at any time a clock may tell', async t => {
+  for (const at of [0, Date.UTC(1999, 11, 31), Date.UTC(2100, 0)]) {
+    const clock = setClock(t, at)
+    const limiter = start().family.create('test', { maxRequests: 2, window: '1m' })
+    t.equal(await limiter.getRemaining('a'), 2)
+    t.strictSame([1, 2, 3].map(() => limiter.take('a').allowed), [true, true, false], new Date(at).toISOString())
+    clock.nowMs += 30_000
+    t.strictSame([1, 2].map(() => limiter.take('a').allowed), [true, false])
+  }
+})
+
 t.test('without being enabled everything is allowed', async t => {
   const limiter = new Family(() => { throw new Error('it takes no memory') }, false).create('test', { maxRequests: 1, window: '1h' })
   for (let n = 0; n < 3; n++) t.equal(await limiter.isAllowed('a'), true)
@@ -135,6 +168,17 @@ t.test('an IPv6 address takes from the bucket of its /64, an IPv4 address from i
   t.equal(clientKey('fe80::1%eth0'), 'fe80:0:0:0::/64')
   t.equal(clientKey('64:ff9b::192.0.2.1'), '64:ff9b:0:0::/64')
   t.not(clientKey('2001:db8:0:1::1'), clientKey('2001:db8:0:2::1'))
+})
+
+t.test('an IPv4 address is the same client however it is written, and a port is no part of a client', async t => {
+  for (const written of ['192.0.2.7:50123', '::ffff:192.0.2.7', '::ffff:c000:207', '0:0:0:0:0:FFFF:C000:0207', '[::ffff:192.0.2.7]:50123']) t.equal(clientKey(written), '192.0.2.7', written)
+  for (const written of ['[2001:db8:0:1::9]:50123', '[2001:db8:0:1::9]']) t.equal(clientKey(written), '2001:db8:0:1::/64', written)
+  t.not(clientKey('::ffff:c000:208'), clientKey('::ffff:c000:207'))
+  t.equal(clientKey('::1:ffff:c000:207'), '0:0:0:0::/64')
+})
+
+t.test('what is no address is its own client', async t => {
+  for (const other of ['', 'unknown', '_hidden:1', 'face:b00c', '1.2.3:80', '1.2.3.400:80', '[x]:80', ':', '2001:db8::1::2']) t.equal(clientKey(other), other)
 })
 
 t.test('a window counts, and what comes after its end begins another', async t => {
@@ -161,6 +205,13 @@ t.test('a window counts, and what comes after its end begins another', async t =
   const longer = new FixedWindowStore(() => pool, { continueExceeding: true }, 'longer')
   for (let n = 0; n < 2; n++) incr('a', 60_000, 2, longer)
   t.strictSame(incr('a', 60_000, 2, longer), { current: 3, ttl: 60_000 })
+
+  const clock = setClock(t, Date.now())
+  for (let n = 0; n < 2; n++) incr('late', 1000)
+  clock.nowMs -= 3_600_000
+  t.strictSame(incr('late', 1000), { current: 3, ttl: 1000 }, 'a clock that is put back prolongs no window by more than itself')
+  clock.nowMs += 1000
+  t.strictSame(incr('late', 1000), { current: 1, ttl: 1000 })
 
   const doubled = new FixedWindowStore(() => pool, { exponentialBackoff: true }, 'doubled')
   for (let n = 0; n < 2; n++) incr('a', 1000, 2, doubled)

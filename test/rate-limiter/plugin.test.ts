@@ -1,3 +1,9 @@
+import { once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { request } from 'node:http'
+import type { IncomingMessage } from 'node:http'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import rateLimit from '@fastify/rate-limit'
 import Fastify from 'fastify'
 import t from 'tap'
@@ -49,10 +55,42 @@ t.test('what a route says wrongly is an error when it is added', async t => {
   const add = (config: object) => () => fastify.get('/', { config: { rateLimiter: config } }, async () => '')
   t.throws(add({ max: 5 }), { code: 'FST_SWOOLE_OPTIONS_INVALID', message: /route GET \// })
   t.throws(add({ cost: 0 }), { code: 'FST_SWOOLE_OPTIONS_INVALID' })
+  t.throws(add({ cost: 101 }), { code: 'FST_SWOOLE_OPTIONS_INVALID', message: /cost .* is 101, but must be at most the 100 tokens/ })
+  t.throws(add({ cost: 6, maxRequests: 5 }), { code: 'FST_SWOOLE_OPTIONS_INVALID' })
   t.throws(add({ keyGenerator: 'ip' }), { code: 'FST_SWOOLE_OPTIONS_INVALID' })
   t.throws(add({ maxRequests: -1 }), { code: 'FST_SWOOLE_OPTIONS_INVALID' })
   await fastify.close()
   await t.rejects(async () => { await Fastify().register(rateLimiter, { maxKeys: 0 }) }, { code: 'FST_SWOOLE_OPTIONS_INVALID' })
+})
+
+t.test('routes of one URL that differ in their constraints have limits of their own', async t => {
+  const fastify = Fastify()
+  t.teardown(() => fastify.close())
+  await fastify.register(rateLimiter)
+  for (const [version, maxRequests] of [['1.0.0', 1], ['2.0.0', 2]] as const) {
+    fastify.get('/', { constraints: { version }, config: { rateLimiter: { maxRequests } } }, async () => version)
+  }
+  const status = async (version: string) => (await fastify.inject({ url: '/', headers: { 'accept-version': version } })).statusCode
+  t.strictSame([await status('1.0.0'), await status('1.0.0'), await status('2.0.0'), await status('2.0.0'), await status('2.0.0')], [200, 429, 200, 200, 429])
+})
+
+t.test('over a Unix socket all are one client', async t => {
+  const fastify = Fastify()
+  // The name of a socket has a hundred characters at most.
+  const folder = await mkdtemp(join(tmpdir(), 'swoole-'))
+  t.teardown(() => rm(folder, { recursive: true }))
+  t.teardown(() => fastify.close())
+  await fastify.register(rateLimiter, { maxRequests: 2, window: '1h' })
+  fastify.get('/', { config: { rateLimiter: true } }, async () => 'yes')
+  const path = join(folder, 'socket')
+  await fastify.listen({ path })
+  const status = async () => {
+    const asked = request({ socketPath: path, path: '/', agent: false }).end()
+    const [answer] = await once(asked, 'response') as [IncomingMessage]
+    answer.resume()
+    return answer.statusCode
+  }
+  t.strictSame([await status(), await status(), await status()], [200, 200, 429])
 })
 
 t.test('@fastify/rate-limit counts in our store', async t => {
