@@ -1,7 +1,7 @@
 import neostandard, { resolveIgnoresFromGitignore } from 'neostandard'
 import importX from 'eslint-plugin-import-x'
 
-const plugins = ['atomic', 'cache', 'health', 'lock', 'queue', 'rate-limiter', 'session', 'table', 'task-worker']
+const plugins = ['atomic', 'cache', 'health', 'lock', 'queue', 'rate-limiter', 'scheduler', 'session', 'table', 'task-worker']
 const folders = (...names) => names.map((name) => `./plugins/${name}`)
 
 /** Imports point one way; see docs/architecture.md. */

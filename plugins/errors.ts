@@ -51,6 +51,10 @@ export const TaskTimeoutError = createError('FST_SWOOLE_TASK_TIMEOUT', 'A task o
 export const TaskQueueFullError = createError('FST_SWOOLE_TASK_QUEUE_FULL', 'The queue of %s is full: %s', 503)
 export const TaskWorkerDiedError = createError('FST_SWOOLE_TASK_WORKER_DIED', 'A task of type "%s" failed for good: %s', 500)
 
+// scheduler
+export const ScheduleInvalidError = createError('FST_SWOOLE_SCHEDULE_INVALID', 'The job "%s" cannot be scheduled: %s', 500, TypeError)
+export const ScheduleFullError = createError('FST_SWOOLE_SCHEDULE_FULL', 'No room for the job "%s": the application has %s, the most it can; unschedule some, or raise scheduler.maxJobs', 507)
+
 // packages that not every application needs
 export const PackageMissingError = createError('FST_SWOOLE_PACKAGE_MISSING', '%s needs %s: npm install %s', 500)
 

@@ -11,6 +11,7 @@ import queue from './queue/index.ts'
 import rateLimiter from './rate-limiter/index.ts'
 import { launcherRuntime, workerInfos } from './runtime.ts'
 import type { LauncherRuntime, WorkerInfo } from './runtime.ts'
+import scheduler from './scheduler/index.ts'
 import session from './session/index.ts'
 import { memoryFor, readSlots, setSlotState } from './shared-memory/index.ts'
 import type { SharedMemory } from './shared-memory/index.ts'
@@ -24,6 +25,7 @@ export type { CacheItem, SharedCache as Cache } from './cache/index.ts'
 export type { Lock, LockHandle } from './lock/index.ts'
 export type { Queue } from './queue/index.ts'
 export type { SharedRateLimiter as RateLimiter } from './rate-limiter/index.ts'
+export type { JobHandler, JobReport, Scheduler, ScheduleOptions } from './scheduler/index.ts'
 export type { SessionStore } from './session/index.ts'
 export type { Column, SharedTable } from './table/index.ts'
 export type { SharedTaskWorker as TaskWorker, TaskInfo } from './task-worker/index.ts'
@@ -74,6 +76,7 @@ const swoole: FastifyPluginAsync<SwooleOptions> = async (fastify, given) => {
   if (options.rateLimiter !== false) await fastify.register(rateLimiter, options.rateLimiter)
   if (options.session !== false) await fastify.register(session, options.session)
   if (options.task !== false) await fastify.register(taskWorker, options.task)
+  if (options.scheduler !== false) await fastify.register(scheduler, options.scheduler)
   if (options.health !== false) await fastify.register(health, options.health)
 }
 

@@ -60,7 +60,7 @@ const defaults: ResolvedOptions = {
     redis: { poolSize: 20, timeout: 3_000, ...pool, port: 6379, database: 0 }
   },
   task: { workerNum: 2, maxRequest: 10_000, maxQueued: 100_000, maxPayload: 16_777_216 },
-  scheduler: { enabled: true },
+  scheduler: { enabled: true, maxJobs: 1000 },
   rateLimiter: { enabled: true, maxRequests: 100, window: 60_000, global: false, maxKeys: 100_000 },
   metrics: { enabled: true, exportInterval: 60_000 },
   threadPool: { enabled: false, size: 4 },

@@ -45,7 +45,6 @@ const pending = [
     `database.${kind}.password`,
     `database.${kind}.database`
   ]),
-  'scheduler.enabled',
   'metrics.enabled',
   'metrics.exportInterval',
   'threadPool.enabled',
@@ -88,6 +87,8 @@ const effective = [
   'task.maxRequest',
   'task.maxQueued',
   'task.maxPayload',
+  'scheduler.enabled',
+  'scheduler.maxJobs',
   'memory.size',
   'memory.file',
   'rateLimiter.enabled',

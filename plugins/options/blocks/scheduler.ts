@@ -8,6 +8,13 @@ export const scheduler = {
       type: 'boolean',
       description: 'Run the jobs; false keeps them listed and runs none.',
       default: true
+    },
+    maxJobs: {
+      type: 'integer',
+      minimum: 1,
+      maximum: 10_000,
+      description: 'Jobs that the application may have at once, 512 bytes of shared memory each.',
+      default: 1000
     }
   }
 } as const
