@@ -45,7 +45,7 @@ export function savingHooks ({ store, cookieName, rolling, saveUninitialized }: 
 
   const begin = (session: FastifySessionObject, request: Request, reply: FastifyReply, done: Done): void => {
     // Then @fastify/session takes a cookie away that is of no use.
-    if (!saveUninitialized && !session.isModified()) return done()
+    if (!saveUninitialized && isEmpty(session)) return done()
     session.save((error?: Error | null) => {
       if (error) return fail(request, error, done)
       sendCookie(session, reply)
@@ -68,6 +68,11 @@ export function savingHooks ({ store, cookieName, rolling, saveUninitialized }: 
   }
 
   return { before: before as onSendHookHandler, after: after as onSendHookHandler }
+}
+
+/** The digest with which @fastify/session tells leaves out bigints, and what is an error when it is stored. */
+function isEmpty (session: FastifySessionObject): boolean {
+  return Object.entries(session).every(([name, value]) => name === 'cookie' || value === undefined)
 }
 
 function hide (request: Request, done: Done): void {

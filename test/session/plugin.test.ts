@@ -77,6 +77,23 @@ t.test('a session begins when there is something in it, and its cookie comes onc
   await fastify.close()
 })
 
+t.test('a session begins with whatever is put in it first, and says what cannot be', async t => {
+  const { fastify, get, jar } = await serve()
+  t.teardown(() => fastify.close())
+  fastify.get('/bigint', async (request) => {
+    await request.session.regenerate()
+    request.session.id = 2n ** 60n
+  })
+  fastify.get('/id', async ({ session }) => String(session.id))
+  fastify.get('/function', async ({ session }) => { session.text = (() => '') as never })
+  fastify.get('/undefined', async ({ session }) => { session.text = undefined })
+  t.match((await get('/function')).json(), { code: 'FST_SWOOLE_VALUE_INVALID', message: /text is a function/ })
+  t.equal((await get('/undefined')).headers['set-cookie'], undefined)
+  t.equal(jar.size, 0)
+  t.equal((await get('/bigint')).statusCode, 200)
+  t.equal((await get('/id')).body, String(2n ** 60n))
+})
+
 t.test('a change within a Map counts as one', async t => {
   const { fastify, get } = await serve()
   t.equal((await get('/visit')).body, '1')
