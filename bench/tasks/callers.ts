@@ -33,8 +33,11 @@ export async function makeCaller (peer: Peer, { workers, queue, prefix }: Caller
     case 'BullMQ': {
       const { Queue, QueueEvents } = await import('bullmq')
       const connection = { host: '127.0.0.1', maxRetriesPerRequest: null }
-      const jobs = new Queue(queue, { connection, prefix, defaultJobOptions: { removeOnComplete: true } })
+      const jobs = new Queue(queue, { connection, prefix, defaultJobOptions: { removeOnComplete: 2000 } })
       const events = new QueueEvents(queue, { connection, prefix })
+      // Each that waits for its job listens.
+      jobs.setMaxListeners(0)
+      events.setMaxListeners(0)
       await events.waitUntilReady()
       return {
         call: async (data) => await (await jobs.add('echo', data)).waitUntilFinished(events),

@@ -97,6 +97,7 @@ export class Consumer {
 
   async #stop (): Promise<void> {
     this.#stopping.abort()
+    this.#store.lookAgain()
     this.#onVacancy()
     await this.#loop
     while (this.#running.size > 0) await this.#vacancy()
@@ -105,11 +106,12 @@ export class Consumer {
 
   async #consume (): Promise<void> {
     const { signal } = this.#stopping
+    const wait = { isOver: () => signal.aborted }
     await nextTurn()
     while (!signal.aborted) {
       try {
         if (this.#running.size === this.#settings.concurrency) await this.#vacancy()
-        else if (!await this.#startNext()) await this.#store.waitForItem({ signal })
+        else if (!await this.#startNext()) await this.#store.waitForItem(wait)
       } catch (error) {
         if (signal.aborted) return
         // Too many waiters, or no memory for their words: that may pass, and nobody else would start this consumer again.
@@ -182,6 +184,7 @@ export class Consumer {
 
   #close = (): void => {
     this.#stopping.abort()
+    this.#store.lookAgain()
     const reason = new ClosedError(this.#settings.what)
     for (const running of this.#running) {
       clearTimeout(running.timer)

@@ -32,6 +32,8 @@ export interface WaitFor {
   /** Default: for ever. */
   timeoutMs?: number
   signal?: AbortSignal | undefined
+  /** Ends the wait as the signal does, but asked only at `lookAgain`, and without an error: for who waits too often for a signal's listener. */
+  isOver?: () => boolean
 }
 
 /** Sections inside the guard stay short: what is more than this is done in several. */
@@ -224,15 +226,20 @@ export class Store {
   }
 
   /** Waits until it is worth looking for an item. Rejects as `WaitSet.wait`. */
-  async waitForItem ({ timeoutMs = Infinity, signal }: WaitFor): Promise<void> {
+  async waitForItem ({ timeoutMs = Infinity, signal, isOver }: WaitFor): Promise<void> {
     const due = this.inside((ledger) => ledger.index.nextDue())
     const { visibilityMs } = this.definition
     // Who takes an item tells nobody when it is taken back, so each waiter looks once in that time.
     const lookMs = Math.min(Math.max(due - Date.now(), 1), visibilityMs || Infinity, timeoutMs)
-    const isReady = () => this.inside((ledger) => ledger.index.front() !== 0 || ledger.index.nextDue() < due)
+    const isReady = () => isOver?.() === true || this.inside((ledger) => ledger.index.front() !== 0 || ledger.index.nextDue() < due)
     await this.#poppers.wait(isReady, { timeoutMs: lookMs === Infinity ? undefined : lookMs, signal })
     // It may have been chosen to take an item that it will not take.
-    if (this.#memory.isClosed || signal?.aborted) this.#poppers.wake(1)
+    if (this.#memory.isClosed || signal?.aborted || isOver?.() === true) this.#poppers.wake(1)
+  }
+
+  /** Whoever of this worker waits for an item, and is over, is told so. */
+  lookAgain (): void {
+    this.#poppers.look()
   }
 
   /** Waits until it is worth trying to push so many bytes. Rejects as `WaitSet.wait`. */

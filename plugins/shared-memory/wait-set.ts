@@ -110,6 +110,11 @@ export class WaitSet {
     return woken
   }
 
+  /** Asks the waiters of this worker whether what they wait for is true: something changed that no other worker sees. */
+  look (): void {
+    for (const waiter of this.#waiters) waiter.look()
+  }
+
   #enter (waiter: Waiter): void {
     const { region: { i32 }, slot, doorbell } = this.#memory
     const tagWord = this.#tagWord(this.#openWords(), slot.index)

@@ -118,7 +118,7 @@ export class SharedTaskWorker {
     const { timeoutMs, signal } = waitSettings(type, options)
     signal?.throwIfAborted()
     const reply = this.#replies.address()
-    const task: Task = { ...taskOf(data), reply, until: Date.now() + timeoutMs }
+    const task: Task = { ...taskOf(data), to: reply.to, call: reply.call, until: Date.now() + timeoutMs }
     this.#push(known, task, known.attempts, 0)
     return await this.#replies.await(reply, type, known.store, { ...known.store.pushed }, timeoutMs, signal) as R
   }

@@ -39,6 +39,8 @@ export interface HandlerSettings {
   backoff: BackoffTimes
 }
 
+const DISPATCH_NAMES = ['attempts', 'delay']
+const WAIT_NAMES = ['timeout', 'signal']
 const MOST_ATTEMPTS = 2 ** 30
 const MOST_CONCURRENT = 65_535
 export const DEFAULT_ATTEMPTS = 3
@@ -59,20 +61,20 @@ export function handlerSettings (type: string, options: HandlerOptions = {}): Ha
 
 export function dispatchSettings (type: string, options: DispatchOptions | undefined): { attempts: number | undefined, delayMs: number } {
   if (options === undefined) return { attempts: undefined, delayMs: 0 }
-  const path = `dispatch(${showValue(type)})`
-  requireOptions(path, options, ['attempts', 'delay'])
+  const path = (option = '') => `dispatch(${showValue(type)})${option}`
+  requireOptions(path, options, DISPATCH_NAMES)
   const { attempts, delay = 0 } = options
   return {
-    attempts: attempts === undefined ? undefined : requireInteger(`${path}.attempts`, attempts, MOST_ATTEMPTS),
-    delayMs: requireDuration(`${path}.delay`, delay, 0)
+    attempts: attempts === undefined ? undefined : requireInteger(() => path('.attempts'), attempts, MOST_ATTEMPTS),
+    delayMs: requireDuration(() => path('.delay'), delay, 0)
   }
 }
 
 export function waitSettings (type: string, options: Wait | undefined): { timeoutMs: number, signal: AbortSignal | undefined } {
   if (options === undefined) return { timeoutMs: DEFAULT_WAIT_MS, signal: undefined }
-  const path = `dispatchSync(${showValue(type)})`
-  requireOptions(path, options, ['timeout', 'signal'])
+  const path = (option = '') => `dispatchSync(${showValue(type)})${option}`
+  requireOptions(path, options, WAIT_NAMES)
   const { timeout = DEFAULT_WAIT_MS, signal } = options
-  if (signal !== undefined && !(signal instanceof AbortSignal)) throw new OptionsInvalidError(`${path}.signal is ${showValue(signal)}, but must be an AbortSignal`)
-  return { timeoutMs: requireDuration(`${path}.timeout`, timeout, 1), signal }
+  if (signal !== undefined && !(signal instanceof AbortSignal)) throw new OptionsInvalidError(`${path('.signal')} is ${showValue(signal)}, but must be an AbortSignal`)
+  return { timeoutMs: requireDuration(() => path('.timeout'), timeout, 1), signal }
 }

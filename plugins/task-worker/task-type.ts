@@ -23,7 +23,8 @@ export interface Task {
   id: string
   data?: unknown
   /** Who waits for its result, and until when, in epoch milliseconds. */
-  reply?: Address
+  to?: number
+  call?: number
   until?: number
 }
 
@@ -120,7 +121,8 @@ export class TaskType {
   }
 
   async #attempt (task: Task, attempt: Attempt, taken: Delivery): Promise<void> {
-    const { reply, until } = task
+    const { to, call, until } = task
+    const reply: Address | undefined = to === undefined ? undefined : { to, call: call! }
     try {
       if (until !== undefined && until <= Date.now()) return this.#countTold()
       const value = await this.#run(task, attempt)
