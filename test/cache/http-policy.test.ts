@@ -61,6 +61,20 @@ t.test('Expires counts where Cache-Control says nothing', async t => {
   t.equal(kept(200, { expires: '0' }), undefined)
 })
 
+t.test('an answer that comes with an Age is fresh for the rest of its time', async t => {
+  const date = 'Tue, 24 Nov 2026 07:00:00 GMT'
+  t.match(kept(200, { 'cache-control': 'max-age=60', age: '50' }), { ttlMs: 10_000 })
+  t.match(kept(200, { date, expires: 'Tue, 24 Nov 2026 07:00:30 GMT', age: '10' }), { ttlMs: 20_000 })
+  t.equal(kept(200, { 'cache-control': 'max-age=60', age: '60' }), undefined)
+  t.match(kept(200, { 'cache-control': 'max-age=60', age: '-5' }), { ttlMs: 60_000 })
+  t.match(kept(200, { age: '50' }), { ttlMs: 60_000 }, 'what the route says begins now')
+})
+
+t.test('a date that cannot be read is now', async t => {
+  const { ttlMs } = kept(200, { date: 'yesterday', expires: new Date(Date.now() + 60_000).toUTCString() })!
+  t.ok(ttlMs > 0 && ttlMs <= 60_000, `${ttlMs}`)
+})
+
 t.test('an answer that sets a cookie is never kept', async t => {
   t.equal(kept(200, { 'set-cookie': 'a=1', 'cache-control': 'public, max-age=60' }), undefined)
 })

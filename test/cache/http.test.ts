@@ -38,6 +38,19 @@ t.test('an answer is kept, and given with its age until its time is over', async
   t.equal(counter.runs, 2)
 })
 
+t.test('the age of an answer that another cache had before goes on', async t => {
+  let nowMs = Date.now()
+  t.intercept(Date, 'now', { value: () => nowMs })
+  const app = await makeApp(t)
+  count(app, '/', true, { 'cache-control': 'max-age=60', age: '50' })
+  t.match((await app.fastify.inject('/')).headers, { age: '50' })
+  nowMs += 5000
+  t.match((await app.fastify.inject('/')).headers, { age: '55', [STATUS]: 'fastify-swoole; hit; ttl=5' })
+  t.strictSame(await runsSeen(app, '/', { url: '/', headers: { 'cache-control': 'max-age=56' } }, { url: '/', headers: { 'cache-control': 'max-age=55' } }), [1, 1, 2])
+  nowMs += 10_000
+  t.strictSame(await runsSeen(app, '/'), [3])
+})
+
 t.test('true keeps for the plugin\'s time, and other URLs and hosts have answers of their own', async t => {
   const app = await makeApp(t)
   count(app, '/', true)

@@ -20,8 +20,11 @@ export function parseCacheControl (field: string | string[] | undefined): Direct
 
 /** Milliseconds of a directive that counts seconds; undefined when it is not there, 0 when its argument is no number: then nothing is fresh. */
 export function millisecondsOf (directives: Directives, name: string): number | undefined {
-  if (!directives.has(name)) return undefined
-  const seconds = directives.get(name) ?? ''
+  return directives.has(name) ? millisecondsIn(directives.get(name) ?? '') : undefined
+}
+
+/** Milliseconds of a number of seconds; 0 when it is none. */
+export function millisecondsIn (seconds: string): number {
   return /^\d+$/.test(seconds) ? Math.min(Number(seconds), MOST_SECONDS) * 1000 : 0
 }
 

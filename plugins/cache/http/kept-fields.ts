@@ -4,7 +4,7 @@ import type { Fields } from './policy.ts'
 /** Of one connection (RFC 9110, section 7.6.1), of one request, or made anew for each answer. */
 const NEVER_KEPT = new Set([
   'connection', 'keep-alive', 'proxy-connection', 'proxy-authenticate', 'proxy-authorization', 'proxy-authentication-info', 'te',
-  'trailer', 'transfer-encoding', 'upgrade', 'date', 'content-length', 'age', 'cache-status', 'set-cookie', 'retry-after'
+  'trailer', 'transfer-encoding', 'upgrade', 'date', 'content-length', 'cache-status', 'set-cookie', 'retry-after'
 ])
 const OF_LIMITS = /^(?:x-)?rate-?limit/
 

@@ -6,11 +6,13 @@ import type { Answer } from './answer.ts'
 import type { Forward } from './cache-status.ts'
 import { variantKey } from './keys.ts'
 import type { Variants } from './keys.ts'
+import { ageOf } from './policy.ts'
 import type { Fields } from './policy.ts'
 import type { CachedRoute } from './route-options.ts'
 
 export interface KeptAnswer {
   answer: Answer
+  /** By whoever made it, of whom a handler may have had it with an Age. */
   createdMs: number
   expiresMs: number
   isStale: boolean
@@ -83,7 +85,7 @@ export const mayStandForError = ({ answer, expiresMs }: KeptAnswer, nowMs: numbe
 
 function keptIn ({ value, createdMs, expiresMs, isStale }: Stored): KeptAnswer | undefined {
   const answer = Buffer.isBuffer(value) ? decodeAnswer(value) : undefined
-  return answer && { answer, createdMs, expiresMs, isStale }
+  return answer && { answer, createdMs: createdMs - ageOf(answer.headers as Fields), expiresMs, isStale }
 }
 
 export function newVariants (names: readonly string[]): Variants {

@@ -1,4 +1,4 @@
-import { millisecondsOf, parseCacheControl } from './cache-control.ts'
+import { millisecondsIn, millisecondsOf, parseCacheControl } from './cache-control.ts'
 
 export type Fields = Record<string, string | string[] | number | undefined>
 
@@ -52,7 +52,7 @@ export function wishOf (headers: Fields): Wish {
 
 /**
  * For how long an answer is kept, when its route says `route`; undefined: it is not. Its own Cache-Control goes before
- * the route: s-maxage, then max-age, then Expires, and stale-while-revalidate and stale-if-error. What sets a cookie, is
+ * the route: s-maxage, then max-age, then Expires, less its Age, and stale-while-revalidate and stale-if-error. What sets a cookie, is
  * `private`, `no-store` or `no-cache`, varies with everything, or has no end or trailers is not kept.
  */
 export function freshnessOf (status: number, headers: Fields, route: Freshness): Freshness | undefined {
@@ -64,7 +64,7 @@ export function freshnessOf (status: number, headers: Fields, route: Freshness):
 
   const own = millisecondsOf(directives, 's-maxage') ?? millisecondsOf(directives, 'max-age') ?? untilExpiry(headers)
   if (!(own === undefined ? KEPT : KEPT_WHEN_ASKED).has(status)) return undefined
-  const ttlMs = own ?? route.ttlMs
+  const ttlMs = own === undefined ? route.ttlMs : own - ageOf(headers)
   if (ttlMs <= 0) return undefined
   if (directives.has('must-revalidate') || directives.has('proxy-revalidate')) return { ttlMs, ...NEVER_STALE }
   const { staleMs, errorMs } = directives.has('s-maxage') ? NEVER_STALE : route
@@ -73,6 +73,11 @@ export function freshnessOf (status: number, headers: Fields, route: Freshness):
     staleMs: millisecondsOf(directives, 'stale-while-revalidate') ?? staleMs,
     errorMs: millisecondsOf(directives, 'stale-if-error') ?? errorMs
   }
+}
+
+/** How old it was when it came, in milliseconds: the answer of another server, that the handler passes on, may be a kept one. */
+export function ageOf ({ age }: Fields): number {
+  return age === undefined ? 0 : millisecondsIn(String(age))
 }
 
 /** The names in a Vary field, in lower case and in order. */
@@ -85,7 +90,7 @@ export function namesIn (vary: Fields[string]): string[] {
 /** A date that cannot be read has passed (RFC 9111, section 5.3). */
 function untilExpiry ({ expires, date }: Fields): number | undefined {
   if (expires === undefined) return undefined
-  return (Date.parse(String(expires)) || 0) - (date === undefined ? Date.now() : Date.parse(String(date)))
+  return (Date.parse(String(expires)) || 0) - (Date.parse(String(date)) || Date.now())
 }
 
 const NEVER_STALE = { staleMs: 0, errorMs: 0 }
