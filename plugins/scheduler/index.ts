@@ -54,7 +54,7 @@ const scheduler: FastifyPluginAsync<SchedulerOptions> = async (fastify, { enable
   fastify.decorate('scheduler', jobs)
   // When all has been made ready, the application's own onReady hooks included, which come after this one.
   fastify.addHook('onReady', async () => {
-    fastify.ready().then(() => jobs.start(), () => {})
+    setImmediate(() => jobs.start())
   })
   launcher?.onDrain(stop)
   // Jobs may use what other plugins close in onClose.
