@@ -27,8 +27,32 @@ t.test('a link is made, found, followed and counted', async (t) => {
   const followed = await fastify.inject(`/${code}`)
   t.match(followed, { statusCode: 302, headers: { location: url } })
   await eventually('the click is counted', async () => (await fastify.inject(`/links/${code}`)).json().clicks === 1)
-  t.same((await fastify.inject(`/links/${code}`)).json(), { code, url, clicks: 1 })
+  t.match((await fastify.inject(`/links/${code}`)).json(), { code, url, clicks: 1 })
   t.match(await fastify.inject('/'), { statusCode: 200, headers: { 'content-type': 'text/html; charset=utf-8' } })
+})
+
+t.test('each new link is checked in a task, and its maker does not wait for that', async (t) => {
+  const fastify = Fastify()
+  t.teardown(() => fastify.close())
+  await fastify.register(shortener, {})
+  const make = async (url: string) => (await fastify.inject({ method: 'POST', url: '/links', body: { url } })).json()
+  const eventuallyIs = (code: string, state: RegExp) => eventually(String(state), async () => state.test((await fastify.inject(`/links/${code}`)).json().state))
+  for (const url of ['http://127.0.0.1:1/', 'http://[::1]/', 'http://localhost/', 'http://169.254.169.254/latest', 'http://0x7f.1/']) {
+    const { code, state } = await make(url)
+    t.equal(state, 'not checked yet')
+    await eventuallyIs(code, /^not checked: a private address$/)
+  }
+  const { code } = await make('https://nowhere.invalid/')
+  await eventuallyIs(code, /^not found$/)
+})
+
+t.test('the figures of all links are made on a schedule', async (t) => {
+  const fastify = Fastify()
+  t.teardown(() => fastify.close())
+  await fastify.register(shortener, {})
+  await fastify.ready()
+  await eventually('they are there', async () => (await fastify.inject('/figures')).json().at !== '')
+  t.match((await fastify.inject('/figures')).json(), { links: 0, clicks: 0, at: /^\d{4}-.*Z$/ })
 })
 
 t.test('a link is answered from the cache until it is clicked', async (t) => {
