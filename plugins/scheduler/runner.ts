@@ -149,7 +149,7 @@ export class JobRunner {
     const dueMs = Math.min(...[...this.#jobs.values()].map((job) => job.dueMs)) - Date.now()
     const lookMs = this.#lookedMs + LOOK_MS - performance.now()
     // No timer is longer than a look takes to come, so a tick may be years away and the clock may be set meanwhile.
-    this.#lookIn(Math.ceil(Math.min(dueMs, lookMs)))
+    this.#lookIn(Math.max(0, Math.ceil(Math.min(dueMs, lookMs))))
   }
 
   #lookIn (delayMs: number): void {
@@ -196,12 +196,16 @@ export class JobRunner {
     const state = this.table.state(job.ref)
     if (state !== undefined) return state
     // It is over, or its record went to another job when there was no other room.
-    if (!job.isLoaded) {
-      this.#jobs.delete(job.name)
-      return undefined
+    if (job.isLoaded) {
+      try {
+        job.ref = this.table.join(job.name, begin(job, Date.now()))
+        return this.table.state(job.ref)
+      } catch (error) {
+        this.#failed(job, error, Date.now())
+      }
     }
-    job.ref = this.table.join(job.name, begin(job, Date.now()))
-    return this.table.state(job.ref)
+    this.#jobs.delete(job.name)
+    return undefined
   }
 
   /** One that was to run once has, under whatever delay; anything else that is over may have other ticks in newer code. */
