@@ -1,7 +1,8 @@
 import { once } from 'node:events'
 import { request } from 'node:http'
+import type { ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { Readable } from 'node:stream'
+import { PassThrough, Readable } from 'node:stream'
 import t from 'tap'
 import { get } from '../support/load.ts'
 import { makeApp } from './http-app.ts'
@@ -68,6 +69,40 @@ t.test('nobody waits one behind another for answers that are not kept', async t 
   others.open()
   for (const { body } of await Promise.all(answers)) t.equal(body, 'mine')
   t.equal(runs, 20)
+})
+
+t.test('nor for one that its handler breaks off', async t => {
+  const app = await makeApp(t)
+  const breakOff: Record<string, (body: PassThrough, raw: ServerResponse) => unknown> = {
+    '/thrown': (body) => body.destroy(new Error('broken')),
+    '/short': (_body, raw) => raw.end(),
+    '/destroyed': (_body, raw) => raw.destroy()
+  }
+  const doors = Object.fromEntries(Object.keys(breakOff).map((url) => [url, { asked: makeDoor(), first: makeDoor(), others: makeDoor(), runs: 0 }]))
+  app.fastify.addHook('onRequest', ({ url }, _reply, done) => {
+    doors[url]!.asked.pass()
+    done()
+  })
+  for (const [url, at] of Object.entries(doors)) {
+    app.fastify.get(url, { config: { cache: true } }, async (_request, reply) => {
+      const body = new PassThrough()
+      body.write('part')
+      const door = ++at.runs === 1 ? at.first : at.others
+      door.pass().then(() => breakOff[url]!(body, reply.raw))
+      return reply.header('content-length', 100).send(body)
+    })
+  }
+  const port = await listen(app)
+  for (const [url, at] of Object.entries(doors)) {
+    const answers = Promise.allSettled(Array.from({ length: 10 }, () => get(port, url)))
+    await at.asked.arrived(10)
+    await at.first.arrived(1)
+    at.first.open()
+    await at.others.arrived(9)
+    at.others.open()
+    t.ok((await answers).every(({ status }) => status === 'rejected'), url)
+    t.equal(at.runs, 10)
+  }
 })
 
 t.test('when the client of the one that computes leaves, another one computes', async t => {

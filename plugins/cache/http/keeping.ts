@@ -81,8 +81,8 @@ class Keeping implements Listener {
     let leave: (() => void) | undefined
     try {
       if (Buffer.isBuffer(body)) this.#keep(body)
-      else if (body === 'too large' || (body === 'unwanted' && !this.#saysNothing())) this.#pass()
-      else if (body === 'unwanted') leave = () => this.#store.leave(flight, { alone: true })
+      else if (body === 'too large') this.#pass(PASS_MS)
+      else if (body !== 'left') leave = this.#refuse(body === 'broken off' || this.#status >= 500)
     } catch (error) {
       this.#store.log.error({ err: error, key: place.key }, 'an answer could not be kept in the cache')
     }
@@ -104,7 +104,7 @@ class Keeping implements Listener {
     const key = this.#keyFor(nowMs)
     if (key === undefined) return
     const outcome = this.#store.write(place.space, key, bytes, { nowMs, ttlMs, staleMs: Math.max(staleMs, errorMs), tags, flight, sinceEpoch: epoch })
-    if (outcome === 'too large') this.#pass()
+    if (outcome === 'too large') this.#pass(PASS_MS)
   }
 
   /** Where the answer is to stand; undefined: what it was made for has been removed meanwhile. */
@@ -133,15 +133,19 @@ class Keeping implements Listener {
     return variantKey(variants, this.#request.headers, this.#route.constraints)
   }
 
-  /** Else those who wait would make their answers one after another, each of them for nothing. */
-  #pass (): void {
-    const { place: { space, key }, flight } = this.#lead
-    this.#store.write(space, key, PASS, { nowMs: Date.now(), ttlMs: this.#status >= 500 ? PASS_AFTER_ERROR_MS : PASS_MS, flight })
+  /**
+   * Else those who wait would make their answers one after another, each of them for nothing. An error does not tell that the
+   * answer that is kept is out of date: then it stays, and is returned what to leave for those who wait.
+   */
+  #refuse (isError: boolean): (() => void) | undefined {
+    const { place: { kept }, flight } = this.#lead
+    if (kept !== undefined && (isError || isFailure(this.#status))) return () => this.#store.leave(flight, { alone: true })
+    this.#pass(isError ? PASS_AFTER_ERROR_MS : PASS_MS)
   }
 
-  /** An error does not tell that the answer that is kept is out of date. */
-  #saysNothing (): boolean {
-    return this.#lead.place.kept !== undefined && isFailure(this.#status)
+  #pass (ttlMs: number): void {
+    const { place: { space, key }, flight } = this.#lead
+    this.#store.write(space, key, PASS, { nowMs: Date.now(), ttlMs, flight })
   }
 }
 

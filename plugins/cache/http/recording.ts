@@ -18,8 +18,11 @@ export interface Listener {
   finished (body: RecordedBody): void
 }
 
-/** The whole body, or why there is none: the plan did not want it, it is too large, or it ended too early. */
-export type RecordedBody = Buffer | 'unwanted' | 'too large' | 'cut off'
+/**
+ * The whole body, or why there is none: the plan did not want it, it is too large, it was broken off by who made it, or its client
+ * left.
+ */
+export type RecordedBody = Buffer | 'unwanted' | 'too large' | 'broken off' | 'left'
 
 type Callback = () => void
 type Chunk = string | Uint8Array
@@ -32,7 +35,7 @@ export class Recording {
   readonly #raw: ServerResponse
   readonly #mostBytes: number
   readonly #listener: Listener
-  readonly #sent: Pick<ServerResponse, 'writeHead' | 'write' | 'end'>
+  readonly #sent: Pick<ServerResponse, 'writeHead' | 'write' | 'end' | 'destroy'>
   readonly #chunks: Buffer[] = []
   #bytes = 0
   #promisedBytes: number | undefined
@@ -46,7 +49,7 @@ export class Recording {
     this.#raw = raw
     this.#mostBytes = mostBytes
     this.#listener = listener
-    this.#sent = { writeHead: raw.writeHead, write: raw.write, end: raw.end }
+    this.#sent = { writeHead: raw.writeHead, write: raw.write, end: raw.end, destroy: raw.destroy }
   }
 
   start (): void {
@@ -54,6 +57,7 @@ export class Recording {
     raw.writeHead = this.#writeHead as ServerResponse['writeHead']
     raw.write = this.#write as ServerResponse['write']
     raw.end = this.#end as ServerResponse['end']
+    raw.destroy = this.#destroy as ServerResponse['destroy']
     raw.once('close', this.#closed)
   }
 
@@ -96,7 +100,7 @@ export class Recording {
     this.#requireHead(chunk ?? '')
     if (chunk !== undefined && chunk !== null) this.#collect(chunk, encoding)
     const isWhole = (this.#promisedBytes ?? this.#bytes) === this.#bytes
-    this.#finish(isWhole ? Buffer.concat(this.#chunks, this.#bytes) : 'cut off')
+    this.#finish(isWhole ? Buffer.concat(this.#chunks, this.#bytes) : 'broken off')
     // Another `end` may call `write`.
     this.#isEnded = true
     if (this.#instead === undefined) return this.#sent.end.call(this.#raw, ...args as [Chunk, BufferEncoding])
@@ -104,7 +108,12 @@ export class Recording {
     return this.#sent.end.call(this.#raw, this.#instead.body, 'utf8', callback)
   }
 
-  #closed = (): void => this.#finish('cut off')
+  #destroy = (error?: Error): ServerResponse => {
+    this.#finish('broken off')
+    return this.#sent.destroy.call(this.#raw, error)
+  }
+
+  #closed = (): void => this.#finish('left')
 
   /** As node:http does by itself: an answer that ends with its first part has its length in the head. */
   #requireHead (all?: Chunk): void {
