@@ -9,9 +9,11 @@ import type { Ran } from './application.ts'
 const json = async (port: number, path: string) => JSON.parse((await get(port, path)).body)
 
 t.test('a job runs in one task worker, whichever worker is asked of it', { timeout: 60_000 }, async t => {
-  const folder = makeProject(t, { 'app.ts': app(`
+  const folder = makeProject(t, {
+    'app.ts': app(`
     scheduler.schedule('x', fn, { interval: 100, immediate: true })
-    scheduler.schedule('own', fn, { interval: 100, scope: 'worker' })`) })
+    scheduler.schedule('own', fn, { interval: 100, scope: 'worker' })`)
+  })
   const { port } = await start(t, folder, ['--workers', '2', '--task-workers', '2'])
   await eventually('a task worker runs it', () => runsOf(folder, 'x').at(-1)?.role === 'task')
   await eventually('all workers run their own', () => new Set(runsOf(folder, 'own').map(({ worker }) => worker)).size === 4)
@@ -54,12 +56,14 @@ t.test('what a request schedules runs in its worker', { timeout: 60_000 }, async
 })
 
 t.test('a worker that leaves lets its jobs end', { timeout: 60_000 }, async t => {
-  const folder = makeProject(t, { 'app.ts': app(`
+  const folder = makeProject(t, {
+    'app.ts': app(`
     scheduler.schedule('slow', async ({ scheduledFor }) => {
       note('begun', scheduledFor)
       await new Promise((resolve) => setTimeout(resolve, 2000))
       note('ended', scheduledFor)
-    }, { interval: 100 })`) })
+    }, { interval: 100 })`)
+  })
   const { child, line } = await start(t, folder, ['--workers', '1', '--task-workers', '1'])
   await eventually('it runs', () => runsOf(folder, 'begun').length > 0)
   line(/never said/).catch(() => {})
