@@ -111,14 +111,15 @@ t.test('reload clears the application\'s cache folder unless it is told not to, 
 t.test('workers use Node\'s compile cache, and reload --opcache clears it', async (t) => {
   const folder = makeProject(t, { 'app.ts': app })
   const compiled = join(folder, '.compiled')
+  const env = { NODE_COMPILE_CACHE: compiled }
   const entries = () => existsSync(compiled) ? readdirSync(compiled, { recursive: true }).map(String).filter((name) => /\/[0-9a-f]+$/.test(name)) : []
-  await start(t, folder, ['--workers', '1', '--task-workers', '0'])
+  await start(t, folder, ['--workers', '1', '--task-workers', '0'], { env })
   await eventually('compiled code is kept', () => entries().length > 10)
   const mark = join(compiled, 'mark')
   writeFileSync(mark, '')
-  t.equal((await run(folder, ['reload'])).code, 0)
+  t.equal((await run(folder, ['reload'], env)).code, 0)
   t.ok(existsSync(mark), 'a plain reload keeps it')
-  t.equal((await run(folder, ['reload', '--opcache'])).code, 0)
+  t.equal((await run(folder, ['reload', '--opcache'], env)).code, 0)
   t.notOk(existsSync(mark))
 })
 

@@ -42,13 +42,13 @@ export interface Outcome {
   stderr: string
 }
 
-// Each project compiles into a folder of its own, so that no test sees what another cached.
-const environment = (folder: string, env: NodeJS.ProcessEnv = {}) => ({ ...process.env, NODE_COMPILE_CACHE: join(folder, '.compiled'), ...env })
+// What one test has compiled the others need not: most of their time is the start of processes.
+const environment = (env: NodeJS.ProcessEnv = {}) => ({ ...process.env, NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE ?? join(root, 'node_modules', '.cache', 'tests'), ...env })
 
 /** Runs a command to its end. */
 export function run (folder: string, args: string[], env?: NodeJS.ProcessEnv): Promise<Outcome> {
   return new Promise((resolve) => {
-    const child = execFile(process.execPath, [main, ...args], { cwd: folder, env: environment(folder, env) }, (_error, stdout, stderr) => {
+    const child = execFile(process.execPath, [main, ...args], { cwd: folder, env: environment(env) }, (_error, stdout, stderr) => {
       resolve({ code: child.exitCode, stdout, stderr })
     })
   })
@@ -66,7 +66,7 @@ export interface Running {
 
 /** Starts an application and waits until it listens; ends it with the test. */
 export async function start (t: Test, folder: string, args: string[] = [], { command = 'start', host = '127.0.0.1', env }: { command?: string, host?: string, env?: NodeJS.ProcessEnv } = {}): Promise<Running> {
-  const child = spawn(process.execPath, [main, command, ...args, '--port', '0', '--host', host], { cwd: folder, env: environment(folder, env), stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn(process.execPath, [main, command, ...args, '--port', '0', '--host', host], { cwd: folder, env: environment(env), stdio: ['ignore', 'pipe', 'pipe'] })
   const output = { stdout: '', stderr: '' }
   const listeners = new Set<(line: string) => void>()
   for (const name of ['stdout', 'stderr'] as const) {
