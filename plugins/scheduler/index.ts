@@ -52,9 +52,10 @@ const scheduler: FastifyPluginAsync<SchedulerOptions> = async (fastify, { enable
   }
 
   fastify.decorate('scheduler', jobs)
-  // When all has been made ready, the application's own onReady hooks included, which come after this one.
+  // When all is ready, the application's own onReady hooks included, which come after this one. In a plugin's context ready()
+  // is avvio's: its promise cannot be had inside a hook, and an error goes on to others only if the callback declares none.
   fastify.addHook('onReady', async () => {
-    setImmediate(() => jobs.start())
+    fastify.ready((...[error]) => { if (!error) jobs.start() })
   })
   launcher?.onDrain(stop)
   // Jobs may use what other plugins close in onClose.

@@ -78,17 +78,35 @@ t.test('a handler is told its name, its time and a signal', async t => {
   t.equal(info.signal.aborted, false)
 })
 
-t.test('jobs do not run before the application is ready, its own onReady hooks included', async t => {
-  const { fastify, scheduler } = await application(t)
-  const order: string[] = []
-  scheduler.schedule('x', () => order.push('job'), { interval: 1, immediate: true })
-  fastify.addHook('onReady', async () => {
-    await sleep(30)
-    order.push('ready')
+for (const where of ['the application', 'a plugin of its own context']) {
+  t.test(`in ${where}, jobs do not run before all is ready, onReady hooks included`, async t => {
+    const order: string[] = []
+    const fastify = Fastify()
+    t.teardown(() => fastify.close())
+    const load = async (context: typeof fastify) => {
+      await context.register(schedulerPlugin)
+      context.scheduler.schedule('x', () => order.push('job'), { interval: 1, immediate: true })
+      context.addHook('onReady', async () => {
+        await sleep(30)
+        order.push('ready')
+      })
+    }
+    if (where === 'the application') await load(fastify)
+    else fastify.register(load as never)
+    await fastify.ready()
+    await eventually('it runs', () => order.includes('job'))
+    t.equal(order[0], 'ready')
   })
-  await fastify.ready()
-  await eventually('it runs', () => order.includes('job'))
-  t.equal(order[0], 'ready')
+}
+
+t.test('no job runs when the application does not become ready', async t => {
+  const { fastify, scheduler } = await application(t)
+  let runs = 0
+  scheduler.schedule('x', () => { runs++ }, { interval: 1, immediate: true })
+  fastify.addHook('onReady', async () => { throw new Error('not ready') })
+  await t.rejects(async () => await fastify.ready(), { message: 'not ready' })
+  await sleep(20)
+  t.equal(runs, 0)
 })
 
 t.test('immediate runs in the background, and once more than the grid', async t => {
