@@ -6,6 +6,7 @@ import { CacheItem, KEEP_NAMES, keepingOf, requireTags } from './item.ts'
 import type { GetOptions, Keeping, KeepOptions } from './item.ts'
 import { Runs, settled } from './runs.ts'
 import type { Run } from './runs.ts'
+import { isAfter } from './store.ts'
 import type { CacheStore, Stored } from './store.ts'
 
 export type Compute<T> = (item: CacheItem) => T | Promise<T>
@@ -182,8 +183,10 @@ export class SharedCache {
       if (found !== undefined) return found.value
       const outcome = late === 0 ? this.#store.outcome(flight) : undefined
       if (outcome === undefined) continue
+      if ('alone' in outcome) return await this.#make(run, key, compute, keeping)
+      if (isAfter(run.epoch, outcome.epoch)) continue
       if ('error' in outcome) throw outcome.error
-      return 'alone' in outcome ? await this.#make(run, key, compute, keeping) : outcome.value
+      return outcome.value
     }
   }
 
@@ -196,14 +199,15 @@ export class SharedCache {
   async #make (run: Run, key: string, compute: Compute<unknown>, keeping: Keeping): Promise<unknown> {
     const store = this.#store
     const { flight, space, epoch } = run
+    const item = new CacheItem(key.slice(this.#prefix.length), keeping.ttlMs, keeping.tags, this.#times.ttlMs)
+    const validUntil = () => store.validUntil(epoch, this.#tagsOf(item.tags))
     let leave: (() => void) | undefined
     try {
-      const item = new CacheItem(key.slice(this.#prefix.length), keeping.ttlMs, keeping.tags, this.#times.ttlMs)
       const startedAt = performance.now()
       const value = await compute(item)
       const computeMs = Math.min(Math.round(performance.now() - startedAt), 2 ** 31 - 1)
       const { ttlMs } = item
-      if (ttlMs < SHORT_TTL_MS) leave = () => store.leave(flight!, { value })
+      if (ttlMs < SHORT_TTL_MS) leave = () => store.leave(flight!, { value, epoch: validUntil() })
       if (ttlMs === 0) {
         store.requireData(value)
         return value
@@ -217,7 +221,7 @@ export class SharedCache {
       }
       return value
     } catch (error) {
-      leave = () => store.leave(flight!, { error })
+      leave = () => store.leave(flight!, { error, epoch: validUntil() })
       throw error
     } finally {
       if (flight !== undefined) store.flights.end(flight, leave)

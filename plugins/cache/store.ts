@@ -38,8 +38,11 @@ export interface CacheSettings {
   clearOnReload: boolean
 }
 
-/** What waits for those that followed a flight which stored nothing. */
-export type Outcome = { error: unknown } | { value: unknown } | { alone: true }
+/** What waits for those that followed a flight which stored nothing; not for whoever asked later than `epoch`, in invalidations. */
+export type Outcome = ({ error: unknown } | { value: unknown }) & { epoch: number } | { alone: true }
+
+/** Of two times in invalidations, which wrap. */
+export const isAfter = (epoch: number, other: number): boolean => (epoch - other | 0) > 0
 
 const OUTCOME_MS = 10_000
 const aValue = () => 'The value'
@@ -149,6 +152,11 @@ export class CacheStore {
     return this.#open().epoch()
   }
 
+  /** Until when something with these tags is not out of date that was made since then. */
+  validUntil (sinceEpoch: number, tags: readonly string[]): number {
+    return this.#open().validUntil(sinceEpoch, tags)
+  }
+
   invalidate (tag: string): Generator<number> {
     return this.#open().invalidate(tag, Date.now())
   }
@@ -160,7 +168,7 @@ export class CacheStore {
 
   /** For those that follow the flight, when they find nothing. */
   leave ({ key, id }: Flight, outcome: Outcome): void {
-    const left = 'error' in outcome ? { id, error: dataOfError(outcome.error) } : { id, ...outcome }
+    const left = 'error' in outcome ? { ...outcome, id, error: dataOfError(outcome.error) } : { ...outcome, id }
     if (this.write(this.#outcomesSpace(), key, left, { nowMs: Date.now(), ttlMs: OUTCOME_MS }) === 'too large') {
       this.write(this.#outcomesSpace(), key, { id, alone: true }, { nowMs: Date.now(), ttlMs: OUTCOME_MS })
     }
@@ -170,7 +178,7 @@ export class CacheStore {
   outcome ({ key, id }: Flight): Outcome | undefined {
     const left = this.look(this.#outcomesSpace(), key, Date.now())?.value as Outcome & { id: number } | undefined
     if (left?.id !== id) return undefined
-    return 'error' in left ? { error: errorOf(left.error as ErrorData) } : left
+    return 'error' in left ? { ...left, error: errorOf(left.error as ErrorData) } : left
   }
 
   stats (): EntriesStats {

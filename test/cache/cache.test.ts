@@ -238,6 +238,47 @@ t.test('what was begun before a clearing is neither kept nor given to who asks a
   t.strictSame([await old, await later, await cache.get('a')], ['old', 'new', 'new'])
 })
 
+t.test('who asks after an invalidation is given nothing that was begun before it, a value that is not kept and an error neither', async t => {
+  const cache = open()
+  const invalidations: Array<[string, (tag: string) => Promise<unknown>]> = [['the tag', (tag) => cache.invalidateTags(tag)], ['all', () => cache.clear()]]
+  for (const [what, invalidate] of invalidations) {
+    for (const fails of [false, true]) {
+      const ends: Array<() => void> = []
+      const get = () => cache.get(`${what} ${fails}`, async (item) => {
+        item.tag('a').expiresAfter(0)
+        const run = ends.length
+        await new Promise<void>((resolve) => { ends.push(resolve) })
+        if (fails) throw new Error(`run ${run}`)
+        return `run ${run}`
+      }).catch((error) => error.message)
+      const before = [get(), get()]
+      await invalidate('a')
+      const after = [get(), get()]
+      ends[0]!()
+      t.strictSame(await Promise.all(before), ['run 0', 'run 0'], what)
+      await eventually('another run begins', () => ends.length > 1)
+      ends[1]!()
+      t.strictSame(await Promise.all(after), ['run 1', 'run 1'], what)
+    }
+  }
+})
+
+t.test('an invalidation of another tag lets all have what is computed', async t => {
+  const cache = open()
+  let runs = 0
+  let end: (() => void) | undefined
+  const get = () => cache.get('a', async (item) => {
+    item.tag('a').expiresAfter(0)
+    await new Promise<void>((resolve) => { end = resolve })
+    return ++runs
+  })
+  const before = get()
+  await cache.invalidateTags('b')
+  const after = get()
+  end!()
+  t.strictSame(await Promise.all([before, after]), [1, 1])
+})
+
 t.test('of many that wait for one that takes too long one begins anew, and what it makes is not kept if it was deleted meanwhile', async t => {
   const cache = open(undefined, 50)
   const hung = cache.get('a', () => new Promise<string>(() => {}))

@@ -219,6 +219,14 @@ export class SharedEntries {
     return this.#tags.epoch()
   }
 
+  /** Until when, in invalidations, something with these tags is not out of date that was made since then: that time, or now. */
+  validUntil (sinceEpoch: number, tags: readonly string[]): number {
+    this.#enter()
+    const epoch = this.#tags.anyInvalidatedSince(sinceEpoch, tags) ? sinceEpoch : this.#tags.epoch()
+    this.#leave()
+    return epoch
+  }
+
   /** Removes the entries that have the tag; one pass for each slice of them. Their number is the sum of what it yields. */
   * invalidate (tag: string, nowMs: number): Generator<number> {
     for (let isFirst = true; ; isFirst = false) {

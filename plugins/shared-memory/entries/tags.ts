@@ -98,11 +98,20 @@ export class Tags {
 
   /** Whether one of the entry's tags, or all entries, were invalidated since. Of two tags in one place both count. */
   invalidatedSince (epoch: number, entry: number): boolean {
-    if (isAfter(Atomics.load(this.#i32, this.#arena.first + HeaderWord.CLEARED), epoch)) return true
-    for (const number of this.#nodesOf(entry)) {
-      if (isAfter(Atomics.load(this.#i32, this.#epochOf(this.#i32[this.#wordOf(number) + TagWord.LOW]!)), epoch)) return true
-    }
-    return false
+    return this.#clearedSince(epoch) || this.#nodesOf(entry).some((number) => this.#changedSince(epoch, this.#i32[this.#wordOf(number) + TagWord.LOW]!))
+  }
+
+  /** The same for tags that no entry has. */
+  anyInvalidatedSince (epoch: number, tags: readonly string[]): boolean {
+    return this.#clearedSince(epoch) || tags.some((tag) => this.#changedSince(epoch, hashKey(tag, this.#space[0], this.#space[1])))
+  }
+
+  #clearedSince (epoch: number): boolean {
+    return isAfter(Atomics.load(this.#i32, this.#arena.first + HeaderWord.CLEARED), epoch)
+  }
+
+  #changedSince (epoch: number, low: number): boolean {
+    return isAfter(Atomics.load(this.#i32, this.#epochOf(low)), epoch)
   }
 
   /** Forgets all chains. */
