@@ -3,10 +3,13 @@ import type { FastifyPluginAsync } from 'fastify'
 import { launcherRuntime } from '../runtime.ts'
 import { memoryFor } from '../shared-memory/index.ts'
 import { dataOfError } from '../values/index.ts'
-import { Scheduler } from './scheduler.ts'
+import { JobScheduler } from './scheduler.ts'
 
 export type { JobHandler, JobInfo } from './runs.ts'
-export type { JobReport, ScheduleOnceOptions, ScheduleOptions, Scheduler, Scope } from './scheduler.ts'
+export type { JobReport, ScheduleOnceOptions, ScheduleOptions, Scope } from './scheduler.ts'
+
+/** What an application may ask of its scheduler: when it starts and ends is the plugin's to say. */
+export type Scheduler = Omit<JobScheduler, 'start' | 'stop' | 'close'>
 
 export interface SchedulerOptions {
   /** Whether jobs run; false lists them only. Default true. */
@@ -29,7 +32,7 @@ const scheduler: FastifyPluginAsync<SchedulerOptions> = async (fastify, { enable
   const memory = memoryFor(fastify.server)
   const launcher = launcherRuntime()
   const { log } = fastify
-  const jobs = new Scheduler(memory, {
+  const jobs = new JobScheduler(memory, {
     isEnabled: enabled,
     maxJobs,
     workerId: launcher?.workerId ?? 0,

@@ -86,7 +86,7 @@ const OVERHEAD_BYTES = 1024 * 1024
  * join. What is scheduled later, in a request say, replaces what the application has of that name.
  * After the original's `Scheduler`.
  */
-export class Scheduler {
+export class JobScheduler {
   readonly #memory: SharedMemory
   readonly #settings: SchedulerSettings
   readonly #runs = new Runs()

@@ -1,6 +1,6 @@
 import { appendFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Scheduler } from '../../plugins/scheduler/scheduler.ts'
+import { JobScheduler } from '../../plugins/scheduler/scheduler.ts'
 import type { ScheduleOptions } from '../../plugins/scheduler/index.ts'
 import { attachMemory } from '../../plugins/shared-memory/index.ts'
 import type { Attachment, SharedMemory } from '../../plugins/shared-memory/index.ts'
@@ -9,12 +9,12 @@ import { answerParent } from '../shared-memory/answering.ts'
 /* A worker process with a scheduler. Its handlers write each run into a file, which a kill cannot undo. */
 
 let memory: SharedMemory
-let scheduler: Scheduler
+let scheduler: JobScheduler
 
 const jobs = {
   attach (attachment: Attachment) {
     memory = attachMemory(attachment)
-    scheduler = new Scheduler(memory, { isEnabled: true, maxJobs: 20, workerId: attachment.slot.index, failed: (_job, error) => (error as Error).message })
+    scheduler = new JobScheduler(memory, { isEnabled: true, maxJobs: 20, workerId: attachment.slot.index, failed: (_job, error) => (error as Error).message })
   },
 
   /** Each run appends `job, time of the tick, slot` and takes `ms`. */

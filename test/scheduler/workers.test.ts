@@ -1,6 +1,6 @@
 import t from 'tap'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Scheduler } from '../../plugins/scheduler/scheduler.ts'
+import { JobScheduler } from '../../plugins/scheduler/scheduler.ts'
 import { JobTable } from '../../plugins/scheduler/memory.ts'
 import type { JobInfo } from '../../plugins/scheduler/index.ts'
 import { setSlotState } from '../../plugins/shared-memory/index.ts'
@@ -45,7 +45,7 @@ function application (t: Test) {
     worker (role: Role, { generation = 1, isReady = true } = {}) {
       const memory = memoryOf(role, generation)
       const workerId = workers - 1
-      const scheduler = new Scheduler(memory, { isEnabled: true, maxJobs: MAX_JOBS, workerId, failed: (_job, error) => { throw error } })
+      const scheduler = new JobScheduler(memory, { isEnabled: true, maxJobs: MAX_JOBS, workerId, failed: (_job, error) => { throw error } })
       t.teardown(() => scheduler.stop(0))
       if (isReady) setTimeout(() => scheduler.start())
       return { memory, scheduler, workerId, fn: (info: JobInfo) => { runs.push({ ...info, by: workerId }) } }
@@ -55,7 +55,7 @@ function application (t: Test) {
       const memory = memoryOf(role)
       return { memory, table: new JobTable(memory, MAX_JOBS) }
     },
-    async ownerOf (name: string, { scheduler }: { scheduler: Scheduler }) {
+    async ownerOf (name: string, { scheduler }: { scheduler: JobScheduler }) {
       return (await scheduler.inspect()).find((report) => report.name === name)?.owner
     }
   }
