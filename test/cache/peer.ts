@@ -7,6 +7,7 @@ import { attachMemory } from '../../plugins/shared-memory/index.ts'
 import type { Attachment, SharedMemory } from '../../plugins/shared-memory/index.ts'
 import { answerParent } from '../shared-memory/answering.ts'
 import { random } from '../shared-memory/random.ts'
+import { eventually } from '../support/processes.ts'
 
 /* A worker process that uses a cache. */
 
@@ -20,6 +21,11 @@ export function openCache (memory: SharedMemory, size = SIZE, computeTimeoutMs =
 }
 
 export const runsOf = (memory: SharedMemory) => new Uint32Atomic(memory, 'runs', 0)
+
+/** How many processes have asked. */
+const askedOf = (memory: SharedMemory) => new Uint32Atomic(memory, 'asked', 0)
+
+const haveAsked = (processes: number) => eventually(`${processes} have asked`, () => askedOf(memory).get() >= processes)
 
 /** A value that can be told to be of this key and whole. */
 export function valueOf (key: string, seed: number) {
@@ -52,15 +58,16 @@ const jobs = {
     return { same: values.filter((value) => value !== undefined && value.by === first!.by && value.at.getTime() === first!.at.getTime()).length, by: first!.by }
   },
 
-  /** The same for a computation that fails: what each of those who asked was told. */
-  async failTogether (key: string, times: number, ms: number) {
+  /** The same for a computation that fails, when so many processes have asked: what each of those who asked was told. */
+  async failTogether (key: string, times: number, processes: number) {
     const runs = runsOf(memory)
-    const asked = await Promise.allSettled(Array.from({ length: times }, () => cache.get(key, async () => {
+    const answers = Promise.allSettled(Array.from({ length: times }, () => cache.get(key, async () => {
       runs.increment()
-      await sleep(ms)
+      await haveAsked(processes)
       throw Object.assign(new RangeError(`run ${runs.get()} failed`), { code: 'E_TEST', statusCode: 418 })
     })))
-    return asked.map((outcome) => {
+    askedOf(memory).increment()
+    return (await answers).map((outcome) => {
       if (outcome.status === 'fulfilled') return 'fulfilled'
       const { name, message, code, statusCode } = outcome.reason
       return [name, message, code, statusCode].join()
@@ -68,13 +75,15 @@ const jobs = {
   },
 
   /** The same for one that is not to be kept. */
-  async passTogether (key: string, times: number, ms: number) {
+  async passTogether (key: string, times: number, processes: number) {
     const runs = runsOf(memory)
-    return await Promise.all(Array.from({ length: times }, () => cache.get(key, async (item) => {
+    const answers = Promise.all(Array.from({ length: times }, () => cache.get(key, async (item) => {
       item.expiresAfter(0)
-      await sleep(ms)
+      await haveAsked(processes)
       return runs.increment()
     })))
+    askedOf(memory).increment()
+    return await answers
   },
 
   async get (key: string) {
