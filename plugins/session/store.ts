@@ -1,4 +1,6 @@
 import { EventEmitter } from 'node:events'
+import { requireNames, resolveOptions } from '../options/index.ts'
+import type { Bytes, Duration, ResolvedOptions } from '../options/index.ts'
 import type { EntriesStats, SharedMemory } from '../shared-memory/index.ts'
 import type { SessionLike } from './cookie.ts'
 import type { Log } from './evictions.ts'
@@ -8,22 +10,24 @@ import { SharedSessions } from './memory.ts'
 import type { Settled } from './memory.ts'
 
 export interface StoreOptions {
-  /** Milliseconds that a session lives whose cookie has no maximum age; by default an hour. */
-  ttl?: number
-  /** Bytes of the shared memory for all sessions, at least 256 KiB; by default 8 MiB. */
-  size?: number
+  /** How long a session lives whose cookie has no maximum age: milliseconds, or a string such as '2h'; by default an hour. */
+  ttl?: Duration | undefined
+  /** Bytes of the shared memory for all sessions, at least 256 KiB, or a string such as '64mb'; by default 8 MiB. */
+  size?: Bytes | undefined
   /** Of the largest session; by default 64 KiB. */
-  maxBytes?: number
+  maxBytes?: Bytes | undefined
   /** Told of what was lost: sessions that went for others, or could not be read. */
   log?: Log
 }
 
 export type SessionStats = EntriesStats
 
+type ResolvedBlock = Exclude<ResolvedOptions['session'], false>
 type Callback = (error?: unknown) => void
 type SessionCallback = (error: unknown, session?: any) => void
 
-const DEFAULTS = { ttl: 3_600_000, size: 8_388_608, maxBytes: 65_536, log: { warn () {} } }
+const NAMES = ['ttl', 'size', 'maxBytes', 'log']
+const NO_LOG = { warn () {} }
 
 /**
  * Sessions that all workers share, for `@fastify/session` and express-session. Its methods have done their work, and called
@@ -39,10 +43,13 @@ const DEFAULTS = { ttl: 3_600_000, size: 8_388_608, maxBytes: 65_536, log: { war
 export class SessionStore extends EventEmitter {
   readonly #sessions: SharedSessions
 
-  /** Throws FST_SWOOLE_MEMORY_FULL. */
+  /** Throws FST_SWOOLE_OPTIONS_INVALID, FST_SWOOLE_MEMORY_FULL. */
   constructor (memory: SharedMemory, options: StoreOptions = {}) {
     super()
-    this.#sessions = new SharedSessions(memory, { ...DEFAULTS, ...options })
+    requireNames('The options of the session store', options, NAMES)
+    const { log = NO_LOG, ...given } = options
+    const { ttl, size, maxBytes } = resolveOptions({ session: given }).session as ResolvedBlock
+    this.#sessions = new SharedSessions(memory, { ttl, size, maxBytes, log })
   }
 
   get (id: string, callback: SessionCallback): void {

@@ -273,6 +273,28 @@ t.test('clear destroys all, and stores of one memory are one', async t => {
   t.equal(await other.length(), 0)
 })
 
+t.test('options are those of the plugin, and what is none of them is an error at once', async t => {
+  const refused: Array<[object, RegExp]> = [
+    [{ ttl: NaN }, /session.ttl is NaN/], [{ ttl: 'soon' }, /session.ttl/], [{ ttl: 0 }, /session.ttl/], [{ size: 100 }, /session.size is 100/],
+    [{ size: -1 }, /session.size/], [{ maxBytes: NaN }, /session.maxBytes/], [{ secret: 'x'.repeat(32) }, /have "secret"/]
+  ]
+  for (const [options, message] of refused) t.throws(() => open(options), { code: 'FST_SWOOLE_OPTIONS_INVALID', message }, JSON.stringify(options))
+  t.throws(() => new SessionStore(createLocalMemory(8 * MEBIBYTE), null as never), { code: 'FST_SWOOLE_OPTIONS_INVALID' })
+
+  const { pass } = clock(t)
+  const { get, set, store } = open({ ttl: '2h', size: '512kb', maxBytes: '1kb' })
+  await set('a', { n: 1 })
+  pass(7_199_000)
+  t.same(await get('a'), { n: 1 })
+  pass(1001)
+  t.equal(await get('a'), undefined)
+  await t.rejects(set('a', { text: 'x'.repeat(1024) }), { code: 'FST_SWOOLE_SESSION_TOO_LARGE' })
+  t.ok(store.stats().capacity < 512 * 1024)
+  const unset = open({ ttl: undefined, maxBytes: undefined })
+  await unset.set('a', { n: 1 })
+  t.same(await unset.get('a'), { n: 1 })
+})
+
 t.test('callbacks may be left out, and what one throws comes to nobody else', async t => {
   const { store } = open()
   store.set('a', { n: 1 })
