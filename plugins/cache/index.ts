@@ -1,8 +1,8 @@
 import fp from 'fastify-plugin'
 import type { FastifyPluginAsync } from 'fastify'
 import { OptionsInvalidError } from '../errors.ts'
-import { parseBytes, parseDuration } from '../options/index.ts'
-import type { Bytes, Duration } from '../options/index.ts'
+import { resolveOptions } from '../options/index.ts'
+import type { Bytes, Duration, ResolvedOptions } from '../options/index.ts'
 import { showValue } from '../options/show.ts'
 import { memoryFor } from '../shared-memory/index.ts'
 import { cacheAnswers } from './http/index.ts'
@@ -31,19 +31,18 @@ declare module 'fastify' {
   }
 }
 
-const DEFAULTS = { size: null, ttl: '1h', computeTimeout: '30s', clearOnReload: false }
 const LEAST_SIZE = 256 * 1024
 
 const cache: FastifyPluginAsync<CacheOptions> = async (fastify, given) => {
-  const options = { ...DEFAULTS, ...given }
+  const options = resolveOptions({ cache: given }).cache as Exclude<ResolvedOptions['cache'], false>
+  const { ttl: ttlMs, computeTimeout: computeTimeoutMs, clearOnReload } = options
   const memory = memoryFor(fastify.server)
-  const size = options.size === null ? Math.max(LEAST_SIZE, memory.region.bytes / 4) : parseBytes(options.size, 'cache.size')
-  if (size < LEAST_SIZE || size >= memory.region.bytes) {
-    throw new OptionsInvalidError(`cache.size is ${showValue(options.size)}, but must be at least 256kb and less than memory.size, which is ${memory.region.bytes} bytes`)
+  const size = options.size ?? Math.max(LEAST_SIZE, memory.region.bytes / 4)
+  if (size >= memory.region.bytes) {
+    throw new OptionsInvalidError(`cache.size is ${showValue(given.size)}, but must be less than memory.size, which is ${memory.region.bytes} bytes`)
   }
-  const store = new CacheStore(memory, { size, clearOnReload: options.clearOnReload }, fastify.log)
-  const ttlMs = parseDuration(options.ttl, 'cache.ttl')
-  fastify.decorate('cache', new SharedCache(store, { ttlMs, computeTimeoutMs: parseDuration(options.computeTimeout, 'cache.computeTimeout') }))
+  const store = new CacheStore(memory, { size, clearOnReload }, fastify.log)
+  fastify.decorate('cache', new SharedCache(store, { ttlMs, computeTimeoutMs }))
   cacheAnswers(fastify, () => store, ttlMs)
   fastify.addHook('onClose', async () => memory.close())
 }

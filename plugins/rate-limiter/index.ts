@@ -2,7 +2,8 @@ import { inspect } from 'node:util'
 import fp from 'fastify-plugin'
 import type { FastifyPluginAsync, RouteOptions } from 'fastify'
 import { OptionsInvalidError } from '../errors.ts'
-import { requireNames } from '../options/index.ts'
+import { requireNames, resolveOptions } from '../options/index.ts'
+import type { ResolvedOptions } from '../options/index.ts'
 import { showValue } from '../options/show.ts'
 import { memoryFor } from '../shared-memory/index.ts'
 import { limitHook } from './hook.ts'
@@ -51,15 +52,10 @@ declare module 'fastify' {
   }
 }
 
-const DEFAULTS = { enabled: true, global: false, maxRequests: 100, window: 60_000, maxKeys: 100_000 }
-const MOST_KEYS = 10_000_000
 const ROUTE_NAMES = ['maxRequests', 'window', 'keyGenerator', 'cost'] as const
 
 const rateLimiter: FastifyPluginAsync<RateLimiterOptions> = async (fastify, given) => {
-  const { enabled, global, maxRequests, window, maxKeys } = { ...DEFAULTS, ...given }
-  if (!Number.isInteger(maxKeys) || maxKeys < 1 || maxKeys > MOST_KEYS) {
-    throw new OptionsInvalidError(`rateLimiter.maxKeys is ${showValue(maxKeys)}, but must be a whole number from 1 to ${MOST_KEYS}`)
-  }
+  const { enabled, global, maxRequests, window, maxKeys } = resolveOptions({ rateLimiter: given }).rateLimiter as Exclude<ResolvedOptions['rateLimiter'], false>
   const memory = memoryFor(fastify.server)
   const family = new Family(() => new LimiterPool(memory, maxKeys), enabled)
   const limiter = family.create('default', { maxRequests, window })

@@ -27,7 +27,10 @@ t.test('options that cannot be are refused when it is registered', async t => {
   await t.rejects(register({ size: '64mb' }), { code: 'FST_SWOOLE_OPTIONS_INVALID', message: /cache.size is "64mb".*67108864 bytes/ })
   await t.rejects(register({ size: 1000 }), { code: 'FST_SWOOLE_OPTIONS_INVALID' })
   await t.rejects(register({ size: 'large' }), { code: 'FST_SWOOLE_OPTIONS_INVALID' })
-  await t.rejects(register({ ttl: 'soon' }), { code: 'FST_SWOOLE_DURATION_INVALID', message: /cache.ttl/ })
+  for (const options of [{ ttl: 'soon' }, { ttl: 0 }, { computeTimeout: 0 }, { clearOnReload: 'no' }, { tll: '5m' }]) {
+    await t.rejects(register(options), { code: 'FST_SWOOLE_OPTIONS_INVALID', message: `cache.${Object.keys(options)[0]!}` }, JSON.stringify(options))
+  }
+  await t.resolves(register({ size: undefined, ttl: undefined, computeTimeout: undefined }))
 })
 
 const app = (version: string, options = '{}') => `

@@ -60,7 +60,11 @@ t.test('what a route says wrongly is an error when it is added', async t => {
   t.throws(add({ keyGenerator: 'ip' }), { code: 'FST_SWOOLE_OPTIONS_INVALID' })
   t.throws(add({ maxRequests: -1 }), { code: 'FST_SWOOLE_OPTIONS_INVALID' })
   await fastify.close()
-  await t.rejects(async () => { await Fastify().register(rateLimiter, { maxKeys: 0 }) }, { code: 'FST_SWOOLE_OPTIONS_INVALID' })
+  const register = (options: object) => async () => { await Fastify().register(rateLimiter, options) }
+  for (const options of [{ maxKeys: 0 }, { maxRequest: 5 }, { enabled: 'no' }, { global: 'yes' }, { window: '1x' }]) {
+    await t.rejects(register(options), { code: 'FST_SWOOLE_OPTIONS_INVALID', message: `rateLimiter.${Object.keys(options)[0]!}` }, JSON.stringify(options))
+  }
+  await t.resolves(register({ maxRequests: undefined, window: undefined, maxKeys: undefined }))
 })
 
 t.test('routes of one URL that differ in their constraints have limits of their own', async t => {
