@@ -151,12 +151,13 @@ export class JobTable {
     return hasTicks(state) && !this.isStopped(state)
   }
 
-  /** Makes this worker the owner in place of another; with `beginning` the job begins anew. False: another was quicker. */
-  take (ref: JobRef, owner: number, beginning?: Beginning): boolean {
+  /** Makes this worker the owner, if all is as it was in `state`; with `beginning` the job begins anew. False: another was quicker. */
+  take (ref: JobRef, { owner, stopped }: JobState, beginning?: Beginning): boolean {
+    const { index } = ref
     return this.#inside(() => {
-      if (!this.#isOf(ref) || this.#word(ref.index, JobWord.OWNER) !== owner) return false
-      if (beginning !== undefined) this.#begin(ref.index, beginning)
-      this.#setWord(ref.index, JobWord.OWNER, this.#tag)
+      if (!this.#isOf(ref) || this.#word(index, JobWord.OWNER) !== owner || this.#word(index, JobWord.STOPPED) !== stopped) return false
+      if (beginning !== undefined) this.#begin(index, beginning)
+      this.#setWord(index, JobWord.OWNER, this.#tag)
       return true
     })
   }

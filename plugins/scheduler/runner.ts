@@ -219,7 +219,7 @@ export class JobRunner {
     job.ownerlessMs = undefined
     // Other ticks than before, or those of a job that older code has unscheduled.
     const isAnew = !state.isOf(job.ticks.definition) || state.stopped !== 0
-    if (!this.table.take(job.ref, state.owner, isAnew ? begin(job, nowMs) : undefined)) return undefined
+    if (!this.table.take(job.ref, state, isAnew ? begin(job, nowMs) : undefined)) return undefined
     return this.table.state(job.ref)
   }
 

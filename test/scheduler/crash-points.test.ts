@@ -21,7 +21,7 @@ t.test('a worker that dies anywhere in a claim has the tick or has it not: nobod
     let start: unknown
     const isDead = diesAtWrite(n, () => { start = dying.table.claim(ref, claim(10)) })
     living.memory.recover(dying.memory.slot)
-    t.equal(living.table.take(ref, dying.memory.slot.tag), true)
+    t.equal(living.table.take(ref, living.table.state(ref)!), true)
     const { nextMs, isRunning } = living.table.state(ref)!
     t.equal(isRunning, false)
     if (start !== undefined) t.equal(nextMs, 20)
@@ -43,7 +43,7 @@ t.test('a worker that dies anywhere while it ends a run, or takes what waits, ho
       dying.table.startWaiting(ref)
     })
     living.memory.recover(dying.memory.slot)
-    t.equal(living.table.take(ref, dying.memory.slot.tag), true)
+    t.equal(living.table.take(ref, living.table.state(ref)!), true)
     const { nextMs, isRunning, waitingMs } = living.table.state(ref)!
     t.equal(isRunning, false)
     t.ok([0, 5, 10].includes(waitingMs))
@@ -75,7 +75,7 @@ t.test('a worker that dies anywhere while it unschedules a job leaves it as it w
   everyPlace((n) => {
     const { dying, living } = scene()
     const ref = living.table.join('x', beginning(10))
-    living.table.take(ref, 0)
+    living.table.take(ref, living.table.state(ref)!)
     const isDead = diesAtWrite(n, () => dying.table.stop('x'))
     living.memory.recover(dying.memory.slot)
     const state = living.table.state(ref)!

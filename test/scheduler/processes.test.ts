@@ -42,7 +42,7 @@ t.test('the owner of a job is killed again and again: no tick runs twice, and at
   await Promise.all([add(), add(), add(), add()])
   const table = new JobTable(peers.launcher.memory, 20)
   let kills = 0
-  for (; kills < 8; kills++) {
+  for (; kills < 5; kills++) {
     const before = readRuns(file).length
     await eventually('it runs', () => readRuns(file).length > before + 2)
     const { by } = readRuns(file).at(-1)!
