@@ -16,18 +16,20 @@ t.test('nobody has a kept answer whom a hook refuses, whenever the hook was adde
     if (request.headers['x-api-key'] !== 'secret') throw Object.assign(new Error('no'), { statusCode: 401 })
   }
   await fastify.register(fp(async (fastify) => {
-    fastify.addHook('onRoute', (route) => {
+    fastify.addHook('onRoute', function (route) {
       if (route.url === '/later') route.preHandler = [...[route.preHandler ?? []].flat(), refuse]
+      if (route.url === '/set') this.after(() => { route.preHandler = [...[route.preHandler ?? []].flat(), refuse] })
+      if (route.url === '/pushed') this.after(() => { (route.preHandler as unknown[]).push(refuse) })
     })
   }))
   fastify.get('/route', { config: { cache: true }, preHandler: refuse }, async () => '')
-  fastify.get('/later', { config: { cache: true } }, async () => '')
+  for (const url of ['/later', '/set', '/pushed']) fastify.get(url, { config: { cache: true } }, async () => '')
   fastify.get('/schema', { config: { cache: true }, schema: { headers: { type: 'object', required: ['x-api-key'] } } }, async () => '')
   await fastify.register(async (fastify) => {
     fastify.addHook('preHandler', refuse)
     fastify.get('/instance', { config: { cache: true } }, async () => '')
   })
-  for (const url of ['/route', '/later', '/instance', '/schema']) {
+  for (const url of ['/route', '/later', '/set', '/pushed', '/instance', '/schema']) {
     await statusOf(app, url, { 'x-api-key': 'secret' })
     t.match(await statusOf(app, url, { 'x-api-key': 'secret' }), /hit/, url)
     t.match((await fastify.inject(url)).statusCode, /40[01]/, url)

@@ -3,7 +3,7 @@
  * `config.cache`; the decisions are in policy.ts, conditional.ts and keys.ts, what happens to a request in visit.ts, and to the
  * answer that its handler makes in keeping.ts.
  */
-import type { DoneFuncWithErrOrRes, FastifyInstance, FastifyReply, FastifyRequest, onSendHookHandler, preHandlerHookHandler } from 'fastify'
+import type { DoneFuncWithErrOrRes, FastifyInstance, FastifyReply, FastifyRequest, RouteOptions, onSendHookHandler, preHandlerHookHandler } from 'fastify'
 import type { CacheStore } from '../store.ts'
 import { forwardStatus } from './cache-status.ts'
 import { entityTagOf } from './conditional.ts'
@@ -44,7 +44,7 @@ export function cacheAnswers (fastify: FastifyInstance, store: () => CacheStore,
       const answer = answerHook(cached)
       route.onSend = [...[route.onSend ?? []].flat(), completeHook(cached)]
       // Behind the hooks that others' onRoute hooks add as well.
-      this.after(() => { route.preHandler = [...[route.preHandler ?? []].flat(), answer] })
+      this.after(() => keepLast(route, answer))
     } else if ([route.method].flat().some((method) => !SAFE.has(method))) {
       route.onSend = [...[route.onSend ?? []].flat(), invalidate]
     }
@@ -85,6 +85,24 @@ export function cacheAnswers (fastify: FastifyInstance, store: () => CacheStore,
     }
     done(null, payload)
   }
+}
+
+/** Other plugins may add hooks to the route until Fastify reads them: they come before this one all the same. */
+function keepLast (route: RouteOptions, last: preHandlerHookHandler): void {
+  let hooks = [route.preHandler ?? []].flat()
+  Object.defineProperty(route, 'preHandler', {
+    get () {
+      const at = hooks.indexOf(last)
+      if (at !== -1) hooks.splice(at, 1)
+      hooks.push(last)
+      return hooks
+    },
+    set (given: RouteOptions['preHandler']) {
+      hooks = [given ?? []].flat()
+    },
+    enumerable: true,
+    configurable: true
+  })
 }
 
 /** Gives an answer what it needs to be kept: a tag, and the names of what it varies by, for the caches behind this one as well. */
