@@ -141,6 +141,18 @@ t.test('when an owner is stuck another worker runs its ticks, of its own kind or
   t.equal(stuck.table.claim(ref, { nextMs: runs[0]!.scheduledFor.getTime(), tickMs: 0, followingMs: 0, skipped: 0, isWanted: true, overlap: 'skip' }), undefined, 'one that wakes up late claims nothing')
 })
 
+t.test('an owner whose ticks are others than a worker knows keeps the job, also when it is late', async t => {
+  const { worker, runs, stuckWorker } = application(t)
+  const stuck = stuckWorker('http')
+  stuck.table.begin('x', { kind: 'interval', definition: 'every 100 ms', anchorMs: Date.now(), nextMs: Date.now() + 100, waitingMs: 0 })
+  for (const role of ['http', 'task'] as const) {
+    const { scheduler, fn } = worker(role)
+    scheduler.schedule('x', fn, { interval: 200 })
+  }
+  await sleep(1500)
+  t.equal(runs.length, 0)
+})
+
 t.test('a run whose worker has died holds up no tick', async t => {
   const { worker, runs, stuckWorker, world } = application(t)
   const dying = stuckWorker('http')
