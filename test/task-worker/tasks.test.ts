@@ -48,7 +48,7 @@ t.test('a task may be given as one object, as the original does', async t => {
   const seen: unknown[] = []
   tasks.registerHandler('echo', (data) => { seen.push(data); return data })
   t.strictSame(await tasks.dispatchSync({ type: 'echo', data: { n: 1 } }, { timeout: '2s' }), { n: 1 })
-  t.match(await tasks.dispatch({ type: 'echo', data: 2 }), /^[0-9a-f-]{36}$/)
+  t.match(await tasks.dispatch({ type: 'echo', data: 2 }), /^[0-9a-f-]{36}-[0-9a-z]+$/)
   await eventually('both ran', () => seen.length === 2)
   t.strictSame(seen, [{ n: 1 }, 2])
   for (const wrong of [null, {}, { type: 5 }, 7]) t.match(await rejection(tasks.dispatch(wrong as never)), { code: /FST_SWOOLE_(OPTIONS_INVALID|TASK_UNKNOWN)/ })
