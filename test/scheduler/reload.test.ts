@@ -18,13 +18,15 @@ t.test('a reload brings new jobs and ends those that are not in the new code; no
     scheduler.schedule('added', fn, { interval: 100 })
     scheduler.scheduleOnce('once', fn, { delay: 10 })`)
   })
+  // Before it was ready it may have missed some.
+  const running = runsOf(folder, 'same').length - 1
   t.equal((await run(folder, ['reload'])).code, 0)
   await eventually('the new ones run', () => runsOf(folder, 'added').length > 2 && runsOf(folder, 'same').at(-1)!.generation === 2)
   const removed = runsOf(folder, 'removed').length
   const same = runsOf(folder, 'same').map(({ tickMs }) => tickMs)
   t.equal(new Set(same).size, same.length, 'none twice')
   t.strictSame(same.filter((tick) => (tick - same[0]!) % 250 !== 0), [], 'immediate not again')
-  t.ok((same.at(-1)! - same[0]!) / 250 + 1 - same.length <= 1, 'at most one missed')
+  t.ok((same.at(-1)! - same[running]!) / 250 - (same.length - 1 - running) <= 1, 'at most one missed')
   t.strictSame(readRuns(folder).filter(({ name, generation }) => generation === 1 && name === 'added'), [])
   t.equal(runsOf(folder, 'once').length, 1)
   t.equal(runsOf(folder, 'removed').length, removed)
