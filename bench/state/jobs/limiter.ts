@@ -21,7 +21,7 @@ interface WindowStore {
   incr (key: string, callback: (error: Error | null, result?: { current: number }) => void, timeWindow: number, max: number): void
 }
 
-export const LIMITER_VARIANTS = ['Map.get', 'isAllowed', 'isAllowed, not awaited', 'take', 'Store.incr', "@fastify/rate-limit's local store", "@fastify/rate-limit's Redis store"] as const
+export const LIMITER_VARIANTS = ['Map.get', 'isAllowed', 'isAllowed, awaited', 'await of a promise', 'take', 'Store.incr', "@fastify/rate-limit's local store", "@fastify/rate-limit's Redis store"] as const
 export type LimiterVariant = typeof LIMITER_VARIANTS[number]
 
 // So much that nobody is refused, on any machine.
@@ -41,8 +41,9 @@ export async function measureLimiter ({ folder, clients, operations, redisOperat
   const redisStore = new RedisStore(false, false, redis, 'limits:')
   const loops: Record<LimiterVariant, Loop> = {
     'Map.get': mapLoop('get a number', makeMaps(keys), keys),
-    isAllowed: overKeys(keys, '(await limiter.isAllowed(key) ? 1 : 0)', { limiter }),
-    'isAllowed, not awaited': overKeys(keys, '(limiter.isAllowed(key) === undefined ? 1 : 0)', { limiter }),
+    isAllowed: overKeys(keys, '(limiter.isAllowed(key) === undefined ? 1 : 0)', { limiter }),
+    'isAllowed, awaited': overKeys(keys, '(await limiter.isAllowed(key) ? 1 : 0)', { limiter }),
+    'await of a promise': overKeys(keys, '(await promise ? 1 : 0)', { promise: Promise.resolve(true) }),
     take: overKeys(keys, 'limiter.take(key).remaining', { limiter }),
     'Store.incr': incrLoop(new FixedWindowStore(() => pool), keys),
     "@fastify/rate-limit's local store": incrLoop(new LocalStore(false, false, clients * 2), keys),
