@@ -87,7 +87,7 @@ export class JobRunner {
     const ref = job.isLoaded ? this.table.join(job.name, beginning) : this.table.begin(job.name, beginning)
     this.#jobs.set(job.name, { ...job, ref, dueMs: 0, ownerlessMs: undefined })
     if (!this.#isRunning) return
-    if (!job.isLoaded) this.table.notify()
+    this.table.notify()
     this.#lookSoon()
   }
 
@@ -144,12 +144,11 @@ export class JobRunner {
       this.#lookedMs = performance.now()
     }
     if (this.#isLeaving()) this.#release()
-    else this.#attendToAll(isOfAll ? this.#see() : undefined)
+    const dueMs = this.#attendToAll(isOfAll ? this.#see() : undefined)
     if (this.#jobs.size === 0) return
-    const dueMs = Math.min(...[...this.#jobs.values()].map((job) => job.dueMs)) - Date.now()
     const lookMs = this.#lookedMs + LOOK_MS - performance.now()
     // No timer is longer than a look takes to come, so a tick may be years away and the clock may be set meanwhile.
-    this.#lookIn(Math.max(0, Math.ceil(Math.min(dueMs, lookMs))))
+    this.#lookIn(Math.max(0, Math.ceil(Math.min(dueMs - Date.now(), lookMs))))
   }
 
   #lookIn (delayMs: number): void {
@@ -157,11 +156,15 @@ export class JobRunner {
     this.#timer = setTimeout(this.#look, delayMs).unref()
   }
 
-  #attendToAll (sight: Sight | undefined): void {
+  /** Without a sight, to those that are due. Returns when the next one is. */
+  #attendToAll (sight: Sight | undefined): number {
     const nowMs = Date.now()
+    let nextMs = Infinity
     for (const job of this.#jobs.values()) {
       if (sight !== undefined || job.dueMs <= nowMs) job.dueMs = this.#attend(job, sight, nowMs)
+      nextMs = Math.min(nextMs, job.dueMs)
     }
+    return nextMs
   }
 
   /** Does what there is to do for a job, and returns when there is more. */
@@ -231,7 +234,7 @@ export class JobRunner {
     const { slot } = this.table.memory
     const own = slots.get(slot.tag)!
     const owner = slots.get(state.owner)
-    if (isAhead) return false
+    if (isAhead || own.state === 'draining') return false
     if (owner === undefined || owner.state === 'draining') {
       job.ownerlessMs ??= performance.now()
       return own.role === 'task' || !hasTaskWorker || performance.now() - job.ownerlessMs >= YIELD_MS
