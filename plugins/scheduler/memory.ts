@@ -112,24 +112,28 @@ export class JobTable {
   join (name: string, beginning: Beginning): JobRef {
     const encoded = encode(name)
     return this.#inside(() => {
-      const found = this.#find(encoded)
-      const index = found ?? this.#make(name, encoded, beginning)
-      const isNew = found === undefined
-      if (!isNew && this.#word(index, JobWord.LIFE) !== this.#life) this.#revive(index, beginning)
+      const index = this.#find(encoded) ?? this.#make(name, encoded, beginning)
+      if (this.#word(index, JobWord.LIFE) !== this.#life) this.#revive(index, beginning)
       this.#setWord(index, JobWord.GENERATION, Math.max(this.#word(index, JobWord.GENERATION), this.generation))
       return this.#ref(index)
     })
   }
 
-  /** A job that is scheduled later begins anew, in this worker, whatever the application has of that name. Throws as `join` does. */
+  /**
+   * A job that is scheduled later begins anew, in this worker, whatever the application has of that name; workers that may
+   * know it are told. Throws as `join` does.
+   */
   begin (name: string, beginning: Beginning): JobRef {
     const encoded = encode(name)
-    return this.#inside(() => {
-      const index = this.#find(encoded) ?? this.#make(name, encoded, beginning)
+    const { ref, isNew } = this.#inside(() => {
+      const found = this.#find(encoded)
+      const index = found ?? this.#make(name, encoded, beginning)
       this.#begin(index, beginning)
       this.#setWord(index, JobWord.OWNER, this.#tag)
-      return this.#ref(index)
+      return { ref: this.#ref(index), isNew: found === undefined }
     })
+    if (!isNew) this.notify()
+    return ref
   }
 
   /** Undefined: the record is not of this job any more. */

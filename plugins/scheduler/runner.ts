@@ -68,7 +68,7 @@ export class JobRunner {
   start (): void {
     this.#isRunning = true
     this.table.memory.doorbell.onRing(this.#hear)
-    this.#lookSoon()
+    this.#lookSoonAtAll()
   }
 
   /** No more ticks are run here: other workers take the jobs over. */
@@ -86,9 +86,7 @@ export class JobRunner {
     const beginning = { ...begin(job, nowMs), waitingMs: isImmediate ? nowMs : 0 }
     const ref = job.isLoaded ? this.table.join(job.name, beginning) : this.table.begin(job.name, beginning)
     this.#jobs.set(job.name, { ...job, ref, dueMs: 0, ownerlessMs: undefined })
-    if (!this.#isRunning) return
-    this.table.notify()
-    this.#lookSoon()
+    if (this.#isRunning) this.#lookSoon()
   }
 
   /** Takes a job from all workers. False: there was none of that name. */
@@ -124,12 +122,16 @@ export class JobRunner {
   }
 
   #hear = (): void => {
-    if (this.#isRunning && this.table.changes !== this.#changes) this.#lookSoon()
+    if (this.#isRunning && this.table.changes !== this.#changes) this.#lookSoonAtAll()
+  }
+
+  #lookSoonAtAll (): void {
+    this.#lookedMs = -Infinity
+    this.#lookSoon()
   }
 
   /** Not at once: who schedules or unschedules a job does not find it running in the midst of that. */
   #lookSoon (): void {
-    this.#lookedMs = -Infinity
     if (this.#isSoon) return
     this.#isSoon = true
     this.#lookIn(0)
@@ -253,6 +255,7 @@ export class JobRunner {
       this.table.finish(ref, start.run, durationMs, error)
       const after = this.table.state(ref)
       if (after === undefined || after.waitingMs === 0) return
+      job.dueMs = 0
       if (this.table.isOwner(after) && this.#isRunning) this.#lookSoon()
       else this.table.notify()
     })
