@@ -51,17 +51,17 @@ export async function killWhileRunningTasks (t: Test, { tasks, fragile, calls }:
     for (let from = 0; from < calls; from += 100) wrong.push(...(await get(`/call?from=${from}&to=${from + 100}`)).wrong)
     return wrong
   })()
-  let isOver = false
+  const over = new AbortController()
   const settled = Promise.all([leaving, calling])
   const done = settled.then(() => eventually('all have ended', async () => {
     const { busy, queued } = await get('/stats')
     return busy === 0 && queued === 0
-  }, 600_000)).finally(() => { isOver = true })
+  }, 600_000)).finally(() => over.abort())
   done.catch(() => {})
 
   let kills = 0
   const killing = (async () => {
-    for (let turn = 0; !isOver; turn++) {
+    for (let turn = 0; !over.signal.aborted; turn++) {
       const workers = (await status(folder)).workers.filter(({ role, state }) => role === 'task' && state === 'ready')
       const worker = workers[turn % Math.max(1, workers.length)]
       if (worker !== undefined) {
