@@ -2,7 +2,7 @@ import { ClosedError, TaskQueueFullError, TaskTimeoutError, TaskWorkerDiedError 
 import { Reason, Store } from '../items/index.ts'
 import type { ItemsDefinition, Placed, Whereabouts } from '../items/index.ts'
 import { Header, isAlive, slotOf } from '../shared-memory/index.ts'
-import type { SharedMemory } from '../shared-memory/index.ts'
+import type { Region, SharedMemory } from '../shared-memory/index.ts'
 import { Encoded, dataOfError, errorOf } from '../values/index.ts'
 import type { ErrorData } from '../values/index.ts'
 
@@ -24,6 +24,7 @@ interface Letter {
 }
 
 interface Awaited {
+  owner: Replies
   type: string
   tasks: Store
   placed: Placed
@@ -31,6 +32,14 @@ interface Awaited {
 }
 
 const MOST_LETTERS = 65_536
+/** Calls that wait in this process: several applications in it have one slot, and so one inbox. */
+interface Calls {
+  last: number
+  readonly awaited: Map<number, Awaited>
+}
+
+const callsOf = new WeakMap<Region, Calls>()
+
 /** What no letter tells is looked up so often: a task that was buried by others, or whose worker hangs. */
 const LOOK_EVERY_MS = 1000
 
@@ -43,9 +52,9 @@ export class Replies {
   readonly #withStack: boolean
   readonly #definition: ItemsDefinition
   readonly #inboxes = new Map<number, Store>()
-  readonly #awaited = new Map<number, Awaited>()
   readonly #letter = new Encoded()
-  #calls = 0
+  readonly #calls: Calls
+  #waiting = 0
   #deaths = 0
   #timer: NodeJS.Timeout | undefined
 
@@ -53,6 +62,8 @@ export class Replies {
   constructor (memory: SharedMemory, withStack: boolean) {
     this.#memory = memory
     this.#withStack = withStack
+    this.#calls = callsOf.get(memory.region) ?? { last: 0, awaited: new Map() }
+    callsOf.set(memory.region, this.#calls)
     this.#definition = { capacity: MOST_LETTERS, maxBytes: memory.region.bytes, maxAttempts: 1, visibilityMs: 0 }
   }
 
@@ -60,8 +71,8 @@ export class Replies {
   address (): Address {
     // The inbox must be there, and the last worker's letters gone, before anybody answers.
     this.#inbox(this.#memory.slot.index)
-    this.#calls = this.#calls + 1 | 0
-    return { to: this.#memory.slot.tag, call: this.#calls }
+    this.#calls.last = this.#calls.last + 1 | 0
+    return { to: this.#memory.slot.tag, call: this.#calls.last }
   }
 
   /** The result of the task that was placed so. Rejects with its error, FST_SWOOLE_TASK_TIMEOUT, _TASK_WORKER_DIED, _CLOSED, or the signal's reason. */
@@ -70,16 +81,16 @@ export class Replies {
       const settle = (end: End) => {
         clearTimeout(timer)
         signal?.removeEventListener('abort', abort)
-        this.#awaited.delete(call)
-        if (this.#awaited.size === 0) this.#rest()
+        this.#calls.awaited.delete(call)
+        if (--this.#waiting === 0) this.#rest()
         if ('error' in end) reject(end.error)
         else resolve(end.value)
       }
       const abort = () => settle({ error: signal!.reason })
       const timer = setTimeout(() => settle({ error: new TaskTimeoutError(type, 'had no result', timeoutMs) }), timeoutMs)
       signal?.addEventListener('abort', abort)
-      if (this.#awaited.size === 0) this.#listen()
-      this.#awaited.set(call, { type, tasks, placed, settle })
+      if (this.#waiting++ === 0) this.#listen()
+      this.#calls.awaited.set(call, { owner: this, type, tasks, placed, settle })
     })
   }
 
@@ -123,7 +134,9 @@ export class Replies {
   }
 
   #close = (): void => {
-    for (const { settle } of this.#awaited.values()) settle({ error: new ClosedError('The task worker') })
+    for (const { owner, settle } of this.#calls.awaited.values()) {
+      if (owner === this) settle({ error: new ClosedError('The task worker') })
+    }
   }
 
   #look = (): void => {
@@ -138,15 +151,16 @@ export class Replies {
     const inbox = this.#inbox(this.#memory.slot.index)
     for (let letter = inbox.pop() as Letter | undefined; letter !== undefined; letter = inbox.pop() as Letter | undefined) {
       if (letter.to !== this.#memory.slot.tag) continue
-      this.#awaited.get(letter.call)?.settle(letter.error === undefined ? { value: letter.value } : { error: errorOf(letter.error) })
+      this.#calls.awaited.get(letter.call)?.settle(letter.error === undefined ? { value: letter.value } : { error: errorOf(letter.error) })
     }
   }
 
   /** A letter is put before its task is gone, so who finds no task and then no letter will get none. */
   #lookUp = (): void => {
-    const ends = [...this.#awaited.values()].map((awaited) => ({ awaited, end: endOf(awaited.type, awaited.tasks.whereabouts(awaited.placed)) }))
+    const own = [...this.#calls.awaited.values()].filter(({ owner }) => owner === this)
+    const ends = own.map((awaited) => ({ awaited, end: endOf(awaited.type, awaited.tasks.whereabouts(awaited.placed)) }))
     this.#read()
-    const left = new Set(this.#awaited.values())
+    const left = new Set(this.#calls.awaited.values())
     for (const { awaited, end } of ends) {
       if (end !== undefined && left.has(awaited)) awaited.settle(end)
     }

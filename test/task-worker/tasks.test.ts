@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { createLocalMemory } from '../../plugins/shared-memory/index.ts'
+import type { SharedMemory } from '../../plugins/shared-memory/index.ts'
 import { SharedTaskWorker } from '../../plugins/task-worker/memory.ts'
 import type { TaskInfo, TaskSettings } from '../../plugins/task-worker/memory.ts'
 import { MEBIBYTE } from '../shared-memory/world.ts'
@@ -239,6 +240,19 @@ t.test('what is wrong is refused with what, its value and what to do', async t =
     [tasks.dispatchSync('work', 1, { signal: {} as never }), /dispatchSync\("work"\)\.signal is \{\}, but must be an AbortSignal/]
   ]
   for (const [promise, message] of rejecting) t.match(await rejection(promise), { code: 'FST_SWOOLE_OPTIONS_INVALID', message })
+})
+
+t.test('two applications in one process get each their own answers', async t => {
+  const memory = createLocalMemory(64 * MEBIBYTE)
+  const open = (own: SharedMemory, factor: number) => {
+    const tasks = new SharedTaskWorker(own, { role: 'standalone', maxQueued: 1000, maxPayload: MEBIBYTE, withStack: false, onError () {}, onEnd () {} })
+    tasks.registerHandler<number, number>(`times ${factor}`, async (n) => { await sleep(n % 3); return n * factor }, { concurrency: 10 })
+    tasks.start()
+    return async () => await Promise.all(Array.from({ length: 50 }, (_, n) => tasks.dispatchSync(`times ${factor}`, n)))
+  }
+  const [one, other] = [open(memory.forApplication(), 2), open(memory.forApplication(), 3)]
+  const answers = await Promise.all([one(), other()])
+  t.strictSame(answers, [2, 3].map((factor) => Array.from({ length: 50 }, (_, n) => n * factor)))
 })
 
 t.test('closing tells who waits, and who comes later', async t => {
