@@ -36,7 +36,7 @@ for (const [type, permits] of [['mutex', 1], ['rwlock', 1], ['semaphore', 3]] as
     await using peers = makePeers()
     const [steady] = await peers.startAll(1)
     const lock = new SharedLock(peers.launcher.memory, 'x', type === 'semaphore' ? { type, permits } : { type })
-    for (let round = 0; round < 6; round++) {
+    for (let round = 0; round < 4; round++) {
       const dying = await peers.start()
       dying.call('mingleForever', 'x', type, permits, round).catch(() => {})
       const faults = steady!.call('mingle', 'x', type, permits, round, 300)
