@@ -131,7 +131,8 @@ export class SharedTaskWorker {
       store.inside(({ index }) => {
         stats.busy += index.count(QueueWord.IN_FLIGHT)
         stats.queued += index.waiting()
-        stats.completed += index.total(QueueWord.POPPED) - told
+        // One whose caller was told is counted a moment before it is gone.
+        stats.completed += Math.max(0, index.total(QueueWord.POPPED) - told)
         stats.failed += index.total(QueueWord.BURIED) + told
         stats.retried += index.total(QueueWord.FAILED) - index.total(QueueWord.BURIED)
       })

@@ -82,6 +82,7 @@ t.test('the caller gets the error itself: name, message, code, cause and plain p
   t.equal(error.stack, 'RangeError: too far', 'nothing of where it was thrown')
   t.equal(runs, 1, 'it is not tried again behind the back of its caller')
   t.strictSame(await tasks.deadLetters('fail'), [])
+  await eventually('it is counted', async () => (await tasks.getStats()).failed === 1)
   t.match(await tasks.getStats(), { completed: 0, failed: 1, retried: 0 })
   t.strictSame(failures, [])
 
