@@ -2,7 +2,7 @@
 import { fork } from 'node:child_process'
 import { join } from 'node:path'
 import type { SharedTaskWorker } from '../../plugins/task-worker/memory.ts'
-import { TASK } from './worker.ts'
+import { TASK } from './loops.ts'
 
 export const PEERS = ['fastify-swoole', 'piscina', 'process.send', 'BullMQ'] as const
 export type Peer = typeof PEERS[number]

@@ -1,3 +1,5 @@
+export const TASK = 'echo'
+
 export interface Load {
   payload: 'small' | '64 kB'
   tasks: number

@@ -5,13 +5,11 @@ import { SharedTaskWorker } from '../../plugins/task-worker/memory.ts'
 import { answerJobs } from '../measure/workers.ts'
 import { makeCaller } from './callers.ts'
 import type { Caller, CallerOptions, Peer } from './callers.ts'
-import { measure } from './loops.ts'
+import { TASK, measure } from './loops.ts'
 import type { Load } from './loops.ts'
 
 let memory: SharedMemory
 const callers = new Map<Peer, Caller>()
-
-export const TASK = 'echo'
 
 function openTasks (): SharedTaskWorker {
   const fail = (_type: string, error: unknown) => { throw error }
