@@ -2,7 +2,7 @@ import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promi
 import { ClosedError } from '../errors.ts'
 import type { SharedMemory } from '../shared-memory/index.ts'
 import { timedOut } from './reader.ts'
-import type { Delivery, Store } from './store.ts'
+import type { Delivery, Store, WaitFor } from './store.ts'
 
 /** What a handler is told of its item. */
 export interface Attempt {
@@ -23,6 +23,11 @@ export interface ConsumerSettings {
   handler: Handler<unknown>
   /** How many handlers run at once. */
   concurrency: number
+  /**
+   * How long it looks for the next item before it sleeps, where items come one soon after the other; default 0. It goes on
+   * meanwhile with whatever else there is, and saves those who push the wake-up of this worker, which is dearer.
+   */
+  patienceMs?: number
   /** How long an item may be in flight before it is given to another; 0: as long as this worker lives. */
   visibilityMs: number
   /** How long an item waits that failed; undefined: it is not tried again. */
@@ -33,6 +38,8 @@ export interface ConsumerSettings {
 /** So many handlers may start before the event loop gets its turn: those that never wait would keep it for ever. */
 const MOST_IN_A_ROW = 32
 const RETRY_MS = 1000
+/** A sleep that took no longer than so many times the patience was not worth it. */
+const WORTH_A_SLEEP = 1.5
 
 /** The signal is made when it is first asked for: most handlers never do. */
 class Info implements Attempt {
@@ -75,6 +82,8 @@ export class Consumer {
   #settings: ConsumerSettings
   #running = new Set<Running>()
   #started = 0
+  /** Whether the last item for which this slept was there soon. */
+  #comeSoon = false
   #stopping = new AbortController()
   #loop: Promise<void>
   #stopped: Promise<void> | undefined
@@ -111,7 +120,7 @@ export class Consumer {
     while (!signal.aborted) {
       try {
         if (this.#running.size === this.#settings.concurrency) await this.#vacancy()
-        else if (!await this.#startNext()) await this.#store.waitForItem(wait)
+        else if (!await this.#startNext() && !await this.#awaitSoon()) await this.#sleep(wait)
       } catch (error) {
         if (signal.aborted) return
         // Too many waiters, or no memory for their words: that may pass, and nobody else would start this consumer again.
@@ -128,6 +137,23 @@ export class Consumer {
     this.#handle({ taken, info: new Info(taken.attempt) })
     if (++this.#started % MOST_IN_A_ROW === 0) await nextTurn()
     return true
+  }
+
+  /** True: there is an item, or there was no need to look any more. */
+  async #awaitSoon (): Promise<boolean> {
+    const { patienceMs = 0 } = this.#settings
+    if (patienceMs === 0 || !this.#comeSoon) return false
+    for (const end = performance.now() + patienceMs; performance.now() < end; await nextTurn()) {
+      if (this.#store.isAnyReady || this.#stopping.signal.aborted) return true
+    }
+    this.#comeSoon = false
+    return false
+  }
+
+  async #sleep (wait: WaitFor): Promise<void> {
+    const startedAt = performance.now()
+    await this.#store.waitForItem(wait)
+    this.#comeSoon = performance.now() - startedAt < (this.#settings.patienceMs ?? 0) * WORTH_A_SLEEP
   }
 
   async #handle (running: Running): Promise<void> {

@@ -207,6 +207,11 @@ export class Store {
     return this.#index.waiting()
   }
 
+  /** Whether an item seems to be ready; asked without the guard, and it does not know of those that have come due. */
+  get isAnyReady (): boolean {
+    return Atomics.load(this.#i32, this.#queue + QueueWord.READY) > 0
+  }
+
   /** Does something short with all that is due and all that dead workers had put in order. */
   inside<T> (act: (ledger: Ledger) => T): T {
     this.#enterUpToDate()

@@ -33,6 +33,8 @@ export const MOST_TASKS = 2 ** 20
 /** A worker whose event loop hangs loses an attempt so long after its time-out. */
 const HANGING_MS = 5000
 const COUNT_BYTES = 64
+/** Longer than its caller needs to hear of a result and leave the next task. */
+const PATIENCE_MS = 0.2
 
 /** The tasks of one type: where they stand, and how this worker runs them. */
 export class TaskType {
@@ -102,6 +104,7 @@ export class TaskType {
       what: 'The task worker',
       handler: (task, attempt, taken) => this.#attempt(task as Task, attempt, taken),
       concurrency,
+      patienceMs: PATIENCE_MS,
       visibilityMs: timeoutMs === 0 ? 0 : timeoutMs + HANGING_MS,
       waitMs: ({ attempt }) => backoffMs(backoff, attempt),
       onError: this.#onError
