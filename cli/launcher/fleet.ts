@@ -227,7 +227,7 @@ export class Fleet {
   #gone (position: Position, worker: WorkerProcess, exit: Exit): void {
     this.#all.delete(worker)
     this.#distributor?.remove(worker)
-    this.#memory.memory.recover(worker.slot)
+    this.#memory.memory.recover(worker.slot, exit)
     if (position.current !== worker || this.#isStopping) return
     position.current = undefined
     const readyForMs = worker.readyAt === 0 ? undefined : performance.now() - worker.readyAt

@@ -1,4 +1,4 @@
-import { REF_BYTES, fence, slotOf } from '../shared-memory/index.ts'
+import { REF_BYTES, deathOf, fence, slotOf } from '../shared-memory/index.ts'
 import type { SharedMemory } from '../shared-memory/index.ts'
 import { INLINE_BYTES, Reason, RecordWord } from './layout.ts'
 import type { Records } from './records.ts'
@@ -66,7 +66,7 @@ export class Reader {
       case Reason.TIMED_OUT: return timedOut(visibilityMs)
       case Reason.UNDECODABLE: return 'its value is damaged'
       case Reason.NO_MEMORY: return 'its error had no room in the shared memory'
-      default: return `the worker in slot ${slotOf(reason)} died while it had the item`
+      default: return `the worker in slot ${slotOf(reason)} died${deathOf(this.#memory.region, reason)} while it had the item`
     }
   }
 

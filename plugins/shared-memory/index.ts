@@ -21,7 +21,7 @@ export { SharedMemory, attachMemory, attachThreadMemory, createLocalMemory } fro
 export type { Attachment } from './shared-memory.ts'
 export { fence, loadAcquire, storeRelease } from './ordered.ts'
 export { Guard } from './guard.ts'
-export { isAlive, readSlots, setSlotState, slotDouble, slotOf, slotWord, slotsUsed } from './slots.ts'
+export { deathOf, isAlive, readSlots, setSlotState, slotDouble, slotOf, slotWord, slotsUsed } from './slots.ts'
 export type { Role, SlotIdentity, SlotInfo, State } from './slots.ts'
 export { WaitSet } from './wait-set.ts'
 export type { Ref } from './allocator.ts'

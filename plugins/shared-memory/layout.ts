@@ -59,6 +59,8 @@ export const Header = {
 export const Slot = {
   /** `epoch << 2 | state` in one word, so that who is late with a dead worker's slot does not free the next one's. */
   LIFE: 0,
+  /** How the slot's last worker that died came to its end: `epoch << 9 | how`; stays when another has the slot. */
+  DEATH: 1,
   PID: 2,
   ROLE: 3,
   WORKER_ID: 4,

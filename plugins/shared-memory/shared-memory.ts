@@ -7,8 +7,8 @@ import { Guard } from './guard.ts'
 import { Header, Slot } from './layout.ts'
 import { libc } from './libc.ts'
 import { Region, formatRegion, regionBytes } from './region.ts'
-import { claimSlot, freeSlot, slotWord } from './slots.ts'
-import type { SlotIdentity } from './slots.ts'
+import { claimSlot, freeSlot, noteDeath, slotWord } from './slots.ts'
+import type { Exit, SlotIdentity } from './slots.ts'
 
 /** One worker's view of a region: what it allocates, opens and waits for carries the tag of its slot. */
 export class SharedMemory {
@@ -54,7 +54,8 @@ export class SharedMemory {
   }
 
   /** Settles what the dead worker of a slot held, and frees the slot. May be done by any worker, and more than once. */
-  recover (dead: SlotIdentity): void {
+  recover (dead: SlotIdentity, exit?: Exit): void {
+    if (exit !== undefined) noteDeath(this.region, dead, exit)
     this.allocator.recover(dead.index, dead.tag)
     freeSlot(this.region, dead)
     Atomics.add(this.region.i32, Header.DEATHS, 1)

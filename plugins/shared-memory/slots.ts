@@ -1,3 +1,4 @@
+import { constants } from 'node:os'
 import { SlotsFullError } from '../errors.ts'
 import { EPOCH_LIMIT, Header, INTENTS, SLOTS, SLOTS_OFFSET, SLOT_WORDS, Slot, SlotRole, SlotState } from './layout.ts'
 import type { Region } from './region.ts'
@@ -29,6 +30,7 @@ const ROLES: Role[] = ['primary', 'http', 'task', 'standalone']
 const STATES: State[] = ['starting', 'ready', 'draining']
 
 const STATE_MASK = 3
+const { signals } = constants
 
 const base = (index: number) => SLOTS_OFFSET / 4 + index * SLOT_WORDS
 
@@ -56,6 +58,31 @@ export function claimSlot (region: Region, role: Role, workerId: number, generat
     return { index, tag: epoch * SLOTS + index }
   }
   throw new SlotsFullError(SLOTS)
+}
+
+/** How a process ended, as Node tells it. */
+export interface Exit {
+  code: number | null
+  signal: string | null
+}
+
+const DEATH_BITS = 9
+/** Added to the number of a signal; smaller numbers are exit codes. */
+const BY_SIGNAL = 256
+
+/** Keeps how a worker ended, for those who later find what it left. */
+export function noteDeath ({ i32 }: Region, { index, tag }: SlotIdentity, { code, signal }: Exit): void {
+  const how = signal === null ? (code ?? 0) & 255 : BY_SIGNAL + (signals[signal as NodeJS.Signals] ?? 0)
+  Atomics.store(i32, slotWord(index, Slot.DEATH), (tag >>> 10) << DEATH_BITS | how)
+}
+
+/** ' by SIGKILL', ' with exit code 7'; '' when that is not known, or another worker of the slot has died since. */
+export function deathOf ({ i32 }: Region, tag: number): string {
+  const death = Atomics.load(i32, slotWord(slotOf(tag), Slot.DEATH))
+  if (death >>> DEATH_BITS !== tag >>> 10) return ''
+  const how = death & (2 ** DEATH_BITS - 1)
+  if (how < BY_SIGNAL) return ` with exit code ${how}`
+  return ` by ${Object.entries(signals).find(([, number]) => number === how - BY_SIGNAL)?.[0] ?? `signal ${how - BY_SIGNAL}`}`
 }
 
 /** Gives a dead worker's slot back; only after its recovery, or what the worker held is lost to everybody. */
