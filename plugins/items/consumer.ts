@@ -38,6 +38,8 @@ export interface ConsumerSettings {
 /** So many handlers may start before the event loop gets its turn: those that never wait would keep it for ever. */
 const MOST_IN_A_ROW = 32
 const RETRY_MS = 1000
+/** So late an item that was too long in flight is taken back at most. */
+const LONGEST_SLEEP_MS = 5000
 /** A sleep that took no longer than so many times the patience was not worth it. */
 const WORTH_A_SLEEP = 1.5
 
@@ -115,7 +117,10 @@ export class Consumer {
 
   async #consume (): Promise<void> {
     const { signal } = this.#stopping
-    const wait = { isOver: () => signal.aborted }
+    const { visibilityMs } = this.#settings
+    // Whoever hangs wakes nobody when its item is due to be taken back.
+    const timeoutMs = visibilityMs === 0 ? Infinity : Math.min(visibilityMs, LONGEST_SLEEP_MS)
+    const wait = { isOver: () => signal.aborted, timeoutMs }
     await nextTurn()
     while (!signal.aborted) {
       try {

@@ -97,7 +97,7 @@ export const RecordWord = {
   ERROR_BYTES: 17,
   /** How often it is tried before it is a dead letter. */
   MOST_ATTEMPTS: 18,
-  /** Tells it from the other items that the record had. */
+  /** Tells it from the other items that the record had; REVIVED: it was dead. */
   ID: 19,
   INLINE: 20
 } as const
@@ -107,6 +107,9 @@ export const SECOND_COUNT = 2 ** 30
 
 /** Tags are at least 1024. */
 export const Reason = { ERROR: 0, TIMED_OUT: 1, UNDECODABLE: 2, NO_MEMORY: 3 } as const
+
+/** Ids count from 0. */
+export const REVIVED = -1
 
 export const RECORD_WORDS = 64
 export const INLINE_BYTES = (RECORD_WORDS - RecordWord.INLINE) * 4

@@ -2,7 +2,7 @@ import { isAlive, storeRelease } from '../shared-memory/index.ts'
 import type { Ref, SharedMemory } from '../shared-memory/index.ts'
 import { ItemIndex } from './item-index.ts'
 import type { ItemsDefinition } from './layout.ts'
-import { INLINE_BYTES, QueueWord, Reason, RecordWord, SECOND_COUNT, State, isInFlight } from './layout.ts'
+import { INLINE_BYTES, QueueWord, REVIVED, Reason, RecordWord, SECOND_COUNT, State, isInFlight } from './layout.ts'
 import type { Encoded } from '../values/index.ts'
 
 /**
@@ -168,6 +168,7 @@ export class Ledger {
     const at = this.#at(n)
     const before = this.#i32[at]!
     this.index.giveSequence(at)
+    this.#i32[at + RecordWord.ID] = REVIVED
     this.#commit(at, State.READY | this.#withAttempts(at, 0))
     this.index.leave(n, at, before)
     this.index.append(n, at)

@@ -2,7 +2,7 @@ import { Header, REF_BYTES, WaitSet, loadAcquire } from '../shared-memory/index.
 import type { Ref, SharedMemory } from '../shared-memory/index.ts'
 import { causeOf, valueBlock } from './blocks.ts'
 import type { ItemIndex } from './item-index.ts'
-import { INLINE_BYTES, QueueWord, Reason, RecordWord, SECOND_COUNT, State, isInFlight, payloadBytes } from './layout.ts'
+import { INLINE_BYTES, QueueWord, REVIVED, Reason, RecordWord, SECOND_COUNT, State, isInFlight, payloadBytes } from './layout.ts'
 import type { ItemsDefinition } from './layout.ts'
 import { Ledger } from './ledger.ts'
 import { Reader } from './reader.ts'
@@ -17,6 +17,8 @@ export interface Delivery {
   attempt: number
   /** The last one. */
   mostAttempts: number
+  /** It was a dead letter. */
+  isRevived: boolean
   value: unknown
 }
 
@@ -263,7 +265,7 @@ export class Store {
     this.#ledger.take(n, until)
     const state = this.#ledger.state(n)
     const sequence = this.reader.sequence(n)
-    const taken: Delivery = { record: n, delivery: this.#ledger.delivery(n), attempt: this.#ledger.attempts(n) + 1, mostAttempts: this.#ledger.mostAttempts(n), value: undefined }
+    const taken: Delivery = { record: n, delivery: this.#ledger.delivery(n), attempt: this.#ledger.attempts(n) + 1, mostAttempts: this.#ledger.mostAttempts(n), isRevived: this.#ledger.id(n) === REVIVED, value: undefined }
     this.#leave()
     const copy = this.reader.copy(n, state, sequence)
     if (copy === undefined) return undefined

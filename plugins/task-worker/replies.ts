@@ -28,6 +28,9 @@ interface Awaited {
   type: string
   tasks: Store
   placed: Placed
+  /** Epoch milliseconds. */
+  until: number
+  timeoutMs: number
   settle (end: End): void
 }
 
@@ -82,7 +85,7 @@ export class Replies {
         clearTimeout(timer)
         signal?.removeEventListener('abort', abort)
         this.#calls.awaited.delete(call)
-        if (--this.#waiting === 0) this.#rest()
+        if (--this.#waiting === 0) clearInterval(this.#timer)
         if ('error' in end) reject(end.error)
         else resolve(end.value)
       }
@@ -90,13 +93,13 @@ export class Replies {
       const timer = setTimeout(() => settle({ error: new TaskTimeoutError(type, 'had no result', timeoutMs) }), timeoutMs)
       signal?.addEventListener('abort', abort)
       if (this.#waiting++ === 0) this.#listen()
-      this.#calls.awaited.set(call, { owner: this, type, tasks, placed, settle })
+      this.#calls.awaited.set(call, { owner: this, type, tasks, placed, until: Date.now() + timeoutMs, timeoutMs, settle })
     })
   }
 
-  /** Throws FST_SWOOLE_VALUE_INVALID for a result that is no data, FST_SWOOLE_MEMORY_FULL, _TASK_QUEUE_FULL. */
-  send ({ to, call }: Address, end: End): void {
-    if (!isAlive(this.#memory.region, to)) return
+  /** `until`: how long its caller waits, in epoch milliseconds. Throws FST_SWOOLE_VALUE_INVALID for a result that is no data, FST_SWOOLE_MEMORY_FULL, _TASK_QUEUE_FULL. */
+  send ({ to, call }: Address, end: End, until: number): void {
+    if (until <= Date.now() || !isAlive(this.#memory.region, to)) return
     const letter: Letter = { to, call }
     if ('error' in end) letter.error = dataOfError(end.error, this.#withStack)
     else if (end.value !== undefined) letter.value = end.value
@@ -119,21 +122,18 @@ export class Replies {
     return inbox
   }
 
+  /** From the first call on it listens until the close: answers that come too late are to be thrown away. */
   #listen (): void {
     this.#deaths = Atomics.load(this.#memory.region.i32, Header.DEATHS)
     this.#memory.doorbell.onRing(this.#look)
     this.#memory.onClose(this.#close)
+    clearInterval(this.#timer)
     this.#timer = setInterval(this.#lookUp, LOOK_EVERY_MS)
     this.#timer.unref()
   }
 
-  #rest (): void {
-    this.#memory.doorbell.offRing(this.#look)
-    this.#memory.offClose(this.#close)
-    clearInterval(this.#timer)
-  }
-
   #close = (): void => {
+    this.#memory.doorbell.offRing(this.#look)
     for (const { owner, settle } of this.#calls.awaited.values()) {
       if (owner === this) settle({ error: new ClosedError('The task worker') })
     }
@@ -149,6 +149,7 @@ export class Replies {
 
   #read (): void {
     const inbox = this.#inbox(this.#memory.slot.index)
+    if (inbox.waiting === 0) return
     for (let letter = inbox.pop() as Letter | undefined; letter !== undefined; letter = inbox.pop() as Letter | undefined) {
       if (letter.to !== this.#memory.slot.tag) continue
       this.#calls.awaited.get(letter.call)?.settle(letter.error === undefined ? { value: letter.value } : { error: errorOf(letter.error) })
@@ -158,7 +159,7 @@ export class Replies {
   /** A letter is put before its task is gone, so who finds no task and then no letter will get none. */
   #lookUp = (): void => {
     const own = [...this.#calls.awaited.values()].filter(({ owner }) => owner === this)
-    const ends = own.map((awaited) => ({ awaited, end: endOf(awaited.type, awaited.tasks.whereabouts(awaited.placed)) }))
+    const ends = own.map((awaited) => ({ awaited, end: endOf(awaited, awaited.tasks.whereabouts(awaited.placed)) }))
     this.#read()
     const left = new Set(this.#calls.awaited.values())
     for (const { awaited, end } of ends) {
@@ -168,9 +169,11 @@ export class Replies {
 }
 
 /** Undefined: it goes on. */
-function endOf (type: string, whereabouts: Whereabouts): End | undefined {
+function endOf ({ type, until, timeoutMs }: Awaited, whereabouts: Whereabouts): End | undefined {
   if (whereabouts === 'waiting' || whereabouts === 'in flight') return undefined
-  if (whereabouts === 'gone') return { error: new TaskWorkerDiedError(type, 'it was removed, or its result could not be kept') }
+  if (whereabouts === 'gone') {
+    return { error: Date.now() >= until ? new TaskTimeoutError(type, 'had no result', timeoutMs) : new TaskWorkerDiedError(type, 'it was removed, or its result could not be kept') }
+  }
   const { error, reason } = whereabouts
   return { error: new TaskWorkerDiedError(type, reason === Reason.TIMED_OUT ? `${error}, and its worker did not answer` : error) }
 }

@@ -32,6 +32,7 @@ export interface Task {
 export const MOST_TASKS = 2 ** 20
 /** A worker whose event loop hangs loses an attempt so long after its time-out. */
 const HANGING_MS = 5000
+const LONGEST_TIMER_MS = 2 ** 31 - 1
 const COUNT_BYTES = 64
 /** Longer than its caller needs to hear of a result and leave the next task. */
 const PATIENCE_MS = 0.2
@@ -50,6 +51,8 @@ export class TaskType {
   #handler: TaskHandler
   #settings: HandlerSettings
   #consumer: Consumer | undefined
+  /** Of handlers that were replaced, as long as their tasks run. */
+  readonly #leaving = new Set<Consumer>()
 
   /** `onEnd` is called after each attempt. Throws FST_SWOOLE_NAME_INVALID, _MEMORY_FULL. */
   constructor (memory: SharedMemory, name: string, replies: Replies, onError: OnError, onEnd: () => void, handler: TaskHandler, settings: HandlerSettings) {
@@ -79,7 +82,9 @@ export class TaskType {
     this.#handler = handler
     this.#settings = settings
     if (this.#consumer === undefined) return
-    this.#consumer.stop()
+    const before = this.#consumer
+    this.#leaving.add(before)
+    before.stop().finally(() => this.#leaving.delete(before))
     this.#consumer = undefined
     this.start()
   }
@@ -105,7 +110,7 @@ export class TaskType {
       handler: (task, attempt, taken) => this.#attempt(task as Task, attempt, taken),
       concurrency,
       patienceMs: PATIENCE_MS,
-      visibilityMs: timeoutMs === 0 ? 0 : timeoutMs + HANGING_MS,
+      visibilityMs: timeoutMs === 0 ? 0 : Math.min(timeoutMs + HANGING_MS, LONGEST_TIMER_MS),
       waitMs: ({ attempt }) => backoffMs(backoff, attempt),
       onError: this.#onError
     })
@@ -113,27 +118,29 @@ export class TaskType {
 
   /** Begins no more tasks; settles when those that run have ended. */
   async stop (): Promise<void> {
-    await this.#consumer?.stop()
+    await Promise.all([...this.#leaving, ...this.#consumer === undefined ? [] : [this.#consumer]].map((consumer) => consumer.stop()))
   }
 
   /** After `stop`: puts back what is still run, without counting the attempt. How many there were. */
   abandon (): number {
-    const abandoned = this.#consumer?.abandon() ?? 0
+    let abandoned = this.#consumer?.abandon() ?? 0
+    for (const consumer of this.#leaving) abandoned += consumer.abandon()
     this.#consumer = undefined
     return abandoned
   }
 
   async #attempt (task: Task, attempt: Attempt, taken: Delivery): Promise<void> {
-    const { to, call, until } = task
-    const reply: Address | undefined = to === undefined ? undefined : { to, call: call! }
+    const { to, call, until = Infinity } = task
+    // Nobody waits any more for one that was dead.
+    const reply: Address | undefined = to === undefined || taken.isRevived ? undefined : { to, call: call! }
     try {
-      if (until !== undefined && until <= Date.now()) return this.#countTold()
+      if (reply !== undefined && until <= Date.now()) return this.#countTold()
       const value = await this.#run(task, attempt)
-      if (reply !== undefined) this.#replies.send(reply, { value })
-    } catch (error) {
       // Of one that was taken back another attempt tells.
+      if (reply !== undefined && this.store.has(taken)) this.#replies.send(reply, { value }, until)
+    } catch (error) {
       if (reply === undefined || !this.store.has(taken)) throw error
-      this.#replies.send(reply, { error })
+      this.#replies.send(reply, { error }, until)
       this.#countTold()
     } finally {
       this.#onEnd()

@@ -8,13 +8,26 @@ export interface ErrorData {
 }
 
 const MOST_CAUSES = 10
+/** Of a message, a stack and a property. */
+const MOST_CHARACTERS = 16_384
+const UNTOLD = 'it cannot be told'
 
 /** Nothing of an error, not even a getter that throws, keeps others from hearing of it. With its stack only if that is asked for. */
 export function dataOfError (error: unknown, withStack = false, causes = MOST_CAUSES): ErrorData {
-  if (!(error instanceof Error)) return { name: 'Error', message: textOf(() => error), properties: {} }
+  try {
+    return error instanceof Error ? dataOf(error, withStack, causes) : { name: 'Error', message: textOf(() => error), properties: {} }
+  } catch {
+    // A Proxy may throw at anything.
+    return { name: 'Error', message: UNTOLD, properties: {} }
+  }
+}
+
+function dataOf (error: Error, withStack: boolean, causes: number): ErrorData {
   const properties: Record<string, unknown> = {}
   for (const [name, { value }] of Object.entries(Object.getOwnPropertyDescriptors(error))) {
-    if (name !== 'stack' && name !== 'message' && ['string', 'number', 'boolean'].includes(typeof value)) properties[name] = value
+    if (name === 'stack' || name === 'message') continue
+    if (typeof value === 'string') properties[name] = value.slice(0, MOST_CHARACTERS)
+    else if (typeof value === 'number' || typeof value === 'boolean') properties[name] = value
   }
   const data: ErrorData = { name: textOf(() => error.name), message: textOf(() => error.message), properties }
   if (withStack) data.stack = textOf(() => error.stack)
@@ -34,8 +47,8 @@ export function errorOf ({ name, message, properties, stack, cause }: ErrorData)
 
 function textOf (read: () => unknown): string {
   try {
-    return String(read())
+    return String(read()).slice(0, MOST_CHARACTERS)
   } catch {
-    return 'it cannot be told'
+    return UNTOLD
   }
 }

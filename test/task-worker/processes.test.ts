@@ -82,6 +82,20 @@ t.test('a worker whose event loop hangs loses its task, and who waits is told', 
   await peers.killAndRecover(worker!)
 })
 
+t.test('a task whose worker hangs is run by another that sleeps, with nobody waiting for it', { timeout: 60_000 }, async t => {
+  await using peers = startPeers()
+  const { memory } = peers.launcher
+  const tasks = openTasks(memory, 1)
+  const runs = new Uint32Atomic(memory, 'runs', 0)
+  const [one, other] = await peers.startAll(2)
+  await one!.call('open', 1, true)
+  await other!.call('open', 1, true)
+  await tasks.dispatch('hang', undefined, { attempts: 2 })
+  // Whoever asks for anything of the type would take it back: only the count of runs is looked at.
+  await eventually('the second runs it', () => runs.get() === 2)
+  t.equal(runs.get(), 2)
+})
+
 t.test('who takes a slot after one that died does not get its answers', { timeout: 60_000 }, async t => {
   await using peers = startPeers()
   const runs = new Uint32Atomic(peers.launcher.memory, 'runs', 0)

@@ -1,8 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
+import { Store } from '../../plugins/items/index.ts'
 import { createLocalMemory } from '../../plugins/shared-memory/index.ts'
 import type { SharedMemory } from '../../plugins/shared-memory/index.ts'
 import { SharedTaskWorker } from '../../plugins/task-worker/memory.ts'
+import { MOST_TASKS } from '../../plugins/task-worker/task-type.ts'
 import type { TaskInfo, TaskSettings } from '../../plugins/task-worker/memory.ts'
 import { MEBIBYTE } from '../shared-memory/world.ts'
 import { eventually } from '../support/processes.ts'
@@ -241,6 +243,96 @@ t.test('what is wrong is refused with what, its value and what to do', async t =
     [tasks.dispatchSync('work', 1, { signal: {} as never }), /dispatchSync\("work"\)\.signal is \{\}, but must be an AbortSignal/]
   ]
   for (const [promise, message] of rejecting) t.match(await rejection(promise), { code: 'FST_SWOOLE_OPTIONS_INVALID', message })
+})
+
+t.test('a caller is not given the end of an attempt that was put back, but that of the one that counts', async t => {
+  const { tasks } = start()
+  let runs = 0
+  tasks.registerHandler('work', async (_data, { signal }) => {
+    if (++runs > 1) return 'whole'
+    await new Promise((resolve) => signal.addEventListener('abort', resolve))
+    return 'half done'
+  })
+  const answer = tasks.dispatchSync('work', undefined, { timeout: '20s' })
+  await eventually('it runs', () => runs === 1)
+  t.equal(await tasks.stop(10), 1)
+  tasks.start()
+  t.equal(await answer, 'whole')
+})
+
+t.test('an answer that comes too late leaves nothing in the memory', async t => {
+  const { tasks } = start()
+  let ended = 0
+  tasks.registerHandler('late', async () => {
+    await sleep(100)
+    ended++
+    return Buffer.alloc(4 * MEBIBYTE)
+  }, { concurrency: 15 })
+  await Promise.all(Array.from({ length: 15 }, () => rejection(tasks.dispatchSync('late', undefined, { timeout: 50 }))))
+  const controller = new AbortController()
+  const aborted = rejection(tasks.dispatchSync('late', undefined, { signal: controller.signal }))
+  controller.abort(new Error('enough'))
+  await aborted
+  await eventually('all have ended', () => ended === 16)
+  t.ok(await tasks.dispatch('late', Buffer.alloc(8 * MEBIBYTE)))
+  await eventually('it is done', () => ended === 17)
+})
+
+t.test('a dead letter of a call is run when it is retried, though nobody waits', async t => {
+  const { memory, tasks } = start({}, false)
+  let runs = 0
+  tasks.registerHandler('work', () => { runs++ })
+  const answer = rejection(tasks.dispatchSync('work', undefined, { timeout: 1500 }))
+  // As whoever finds it buries it.
+  const store = new Store(memory, 'work', { capacity: MOST_TASKS, maxBytes: memory.region.bytes / 2, maxAttempts: 3, visibilityMs: 0 }, () => {}, 'tasks')
+  store.fail(store.take()!, 'its worker died, say', undefined)
+  t.match(await answer, { code: 'FST_SWOOLE_TASK_WORKER_DIED' })
+  await sleep(600)
+  t.equal(await tasks.retryDeadLetters('work'), 1)
+  tasks.start()
+  await eventually('it ran', () => runs === 1)
+  await eventually('it is done', async () => (await tasks.getStats()).completed === 1)
+})
+
+t.test('an error that cannot be told, or is very long, is told shortly, and its handler has run once', async t => {
+  const { tasks } = start()
+  let runs = 0
+  const thrown: Record<string, () => unknown> = {
+    keys: () => new Proxy(new Error('x'), { ownKeys () { throw new Error('trap') } }),
+    prototype: () => new Proxy({}, { getPrototypeOf () { throw new Error('trap') } }),
+    long: () => Object.assign(new Error('x'.repeat(70 * MEBIBYTE)), { detail: 'y'.repeat(70 * MEBIBYTE) })
+  }
+  tasks.registerHandler<string>('fail', (which) => { runs++; throw thrown[which]!() })
+  t.match(await rejection(tasks.dispatchSync('fail', 'keys')), { message: 'it cannot be told' })
+  t.match(await rejection(tasks.dispatchSync('fail', 'prototype')), { message: 'it cannot be told' })
+  t.equal((await rejection(tasks.dispatchSync('fail', 'long', { timeout: '20s' }))).message.length, 16_384)
+  t.equal(runs, 3)
+})
+
+t.test('a call that was not begun in time is told so, whoever looks first', async t => {
+  const { tasks } = start()
+  tasks.registerHandler('block', (data) => {
+    for (const until = Date.now() + (data === 'block' ? 1300 : 0); Date.now() < until;);
+  })
+  const blocked = tasks.dispatchSync('block', 'block', { timeout: '20s' })
+  t.match(await rejection(tasks.dispatchSync('block', 'x', { timeout: 1100 })), { code: 'FST_SWOOLE_TASK_TIMEOUT' })
+  await blocked
+})
+
+t.test('stopping waits for the tasks of a handler that was replaced, too', async t => {
+  const { tasks } = start()
+  const gate = Promise.withResolvers<void>()
+  let isRunning = false
+  tasks.registerHandler('work', async () => { isRunning = true; await gate.promise })
+  await tasks.dispatch('work')
+  await eventually('it runs', () => isRunning)
+  tasks.registerHandler('work', () => {})
+  let isStopped = false
+  const stopped = tasks.stop(20_000).finally(() => { isStopped = true })
+  await sleep(20)
+  t.equal(isStopped, false)
+  gate.resolve()
+  t.equal(await stopped, 0)
 })
 
 t.test('two applications in one process get each their own answers', async t => {
