@@ -191,7 +191,7 @@ export class Store {
   /** What has become of an item; what is dead, with why: the error's text, and a `Reason` or the tag of a worker that died. */
   whereabouts ({ record, id }: Placed): Whereabouts {
     this.#enterUpToDate()
-    const isThere = this.#index.records.has(record) && this.#ledger.id(record) === id
+    const isThere = this.#ledger.id(record) === id
     const state = this.#ledger.state(record)
     const sequence = this.reader.sequence(record)
     const reason = this.#i32[this.#index.records.at(record) + RecordWord.REASON]!
