@@ -239,7 +239,7 @@ export class Store {
     // Who takes an item tells nobody when it is taken back, so each waiter looks once in that time.
     const lookMs = Math.min(Math.max(due - Date.now(), 1), visibilityMs || Infinity, timeoutMs)
     const isReady = () => isOver?.() === true || this.inside((ledger) => ledger.index.front() !== 0 || ledger.index.nextDue() < due)
-    await this.#poppers.wait(isReady, { timeoutMs: lookMs === Infinity ? undefined : lookMs, signal })
+    await this.#poppers.wait(isReady, { timeoutMs: lookMs === Infinity ? undefined : lookMs, signal, isIdle: isOver !== undefined && due === Infinity })
     // It may have been chosen to take an item that it will not take.
     if (this.#memory.isClosed || signal?.aborted || isOver?.() === true) this.#poppers.wake(1)
   }

@@ -6,6 +6,8 @@ import { isAlive, slotsUsed } from './slots.ts'
 export interface WaitOptions {
   timeoutMs?: number | undefined
   signal?: AbortSignal | undefined
+  /** The time-out does not keep the process alive. */
+  isIdle?: boolean
 }
 
 interface Waiter {
@@ -51,7 +53,7 @@ export class WaitSet {
    * FST_SWOOLE_CLOSED when the application closes, and with FST_SWOOLE_TOO_MANY_WAITERS and FST_SWOOLE_MEMORY_FULL.
    * A waiter that a wake has chosen is woken, whatever else happens to it before it hears: no wake is lost.
    */
-  wait (isReady: () => boolean, { timeoutMs, signal }: WaitOptions = {}): Promise<boolean> {
+  wait (isReady: () => boolean, { timeoutMs, signal, isIdle }: WaitOptions = {}): Promise<boolean> {
     if (signal?.aborted) return Promise.reject(signal.reason)
     if (isReady()) return Promise.resolve(true)
     if (timeoutMs === 0) return Promise.resolve(false)
@@ -84,6 +86,7 @@ export class WaitSet {
       this.#enter(waiter)
       signal?.addEventListener('abort', abort)
       if (timeoutMs !== undefined && timeoutMs <= LONGEST_TIMER_MS) timer = setTimeout(giveUp, timeoutMs, () => resolve(false))
+      if (isIdle) timer?.unref()
       waiter.look()
     })
   }
