@@ -1,37 +1,47 @@
 /* An endpoint with one cache get, one set and one limit: how much of the bare route's throughput is left? */
 import type { Folders, Part } from '../../measure/part.ts'
 import { formatSpread, printTable } from '../../measure/report.ts'
+import type { Target } from '../../measure/report.ts'
 import { alternate, ratio, spread } from '../../measure/rounds.ts'
-import type { LoadResult } from '../../measure/wrk.ts'
 import { product } from '../objects.ts'
 import { measureRequests, startVariants } from '../servers.ts'
+import type { Sample } from '../servers.ts'
 
-const SETTINGS = { workers: 2, connections: 64, rounds: 8, seconds: 3, products: 20 }
+/** The values of such endpoints elsewhere (280 bytes of JSON, for Redis or a table of Swoole), and what a cache is for. */
+const SETTINGS = { workers: 2, connections: 64, rounds: 8, seconds: 3, products: 20, bytes: [280, 1024] }
 const [BARE, OURS, REDIS] = ['bare', 'fastify-swoole', 'Redis'] as const
 const OF_BARE_AT_LEAST = 0.9
 const OF_REDIS_AT_LEAST = 2
 
 export async function compareEndpoint (_folders: Folders): Promise<Part> {
+  const targets: Target[] = []
+  const results: Record<string, object> = {}
+  for (const bytes of SETTINGS.bytes) {
+    const samples = await measure(bytes)
+    const throughput = (variant: string) => samples[variant]!.map(({ requestsPerSecond }) => requestsPerSecond)
+    targets.push(
+      { what: `an endpoint with a get, a set and a limit, values of ${bytes} bytes / bare, requests per second`, measured: ratio(throughput(OURS), throughput(BARE)).median, atLeast: OF_BARE_AT_LEAST },
+      { what: `the same, ${bytes} bytes / with Redis`, measured: ratio(throughput(OURS), throughput(REDIS)).median, atLeast: OF_REDIS_AT_LEAST }
+    )
+    results[`${bytes} bytes`] = samples
+  }
+  return { settings: SETTINGS, targets, results }
+}
+
+async function measure (bytes: number): Promise<Record<string, Sample[]>> {
   const { workers, connections, rounds, seconds, products } = SETTINGS
-  const env = { PRODUCTS_JSON: JSON.stringify(Array.from({ length: products }, (_, n) => product(n))) }
+  const env = { PRODUCTS_JSON: JSON.stringify(Array.from({ length: products }, (_, n) => product(n, bytes))) }
   await using all = await startVariants('endpoint.js', [BARE, OURS, REDIS], workers, env)
   for (const server of all.servers) await measureRequests(server, connections, 1)
   const samples = await alternate(all.servers, rounds, (server) => measureRequests(server, connections, seconds))
   const results = Object.fromEntries(all.servers.map((server) => [server.variant, samples.get(server)!]))
-  const figures = (variant: string, figure: keyof LoadResult | 'cpuMicrosecondsPerRequest') => results[variant]!.map((sample) => sample[figure])
+  const figures = (variant: string, figure: keyof Sample) => results[variant]!.map((sample) => sample[figure])
   const throughput = (variant: string) => figures(variant, 'requestsPerSecond')
-  printTable(`GET / with a get, a set and a limit: ${workers} workers, ${connections} connections, ${rounds} rounds of ${seconds} s`,
+  printTable(`GET / with a get, a set and a limit, values of ${bytes} bytes: ${workers} workers, ${connections} connections, ${rounds} rounds of ${seconds} s`,
     ['', 'req/s', '/ bare', 'p99 ms', 'CPU µs/req'],
     [BARE, OURS, REDIS].map((variant) => [variant, ...[
       spread(throughput(variant)), ratio(throughput(variant), throughput(BARE)),
       spread(figures(variant, 'p99Ms')), spread(figures(variant, 'cpuMicrosecondsPerRequest'))
     ].map(formatSpread)]))
-  return {
-    settings: SETTINGS,
-    targets: [
-      { what: 'an endpoint with a get, a set and a limit / bare, requests per second', measured: ratio(throughput(OURS), throughput(BARE)).median, atLeast: OF_BARE_AT_LEAST },
-      { what: 'the same / with Redis', measured: ratio(throughput(OURS), throughput(REDIS)).median, atLeast: OF_REDIS_AT_LEAST }
-    ],
-    results
-  }
+  return results
 }
