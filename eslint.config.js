@@ -1,7 +1,7 @@
 import neostandard, { resolveIgnoresFromGitignore } from 'neostandard'
 import importX from 'eslint-plugin-import-x'
 
-const plugins = ['atomic', 'cache', 'health', 'lock', 'queue', 'rate-limiter', 'scheduler', 'session', 'table', 'task-worker']
+const plugins = ['atomic', 'cache', 'health', 'lock', 'mysql', 'postgres', 'queue', 'rate-limiter', 'redis', 'scheduler', 'session', 'table', 'task-worker']
 const folders = (...names) => names.map((name) => `./plugins/${name}`)
 
 /** Imports point one way; see docs/architecture.md. */
@@ -13,7 +13,7 @@ const directions = [
   ...plugins.map((name) => ({
     target: folders(name),
     from: './plugins',
-    except: [`./${name}`, './options', './shared-memory', './values', './items', './redis-engine', './errors.ts', './runtime.ts'],
+    except: [`./${name}`, './options', './shared-memory', './values', './items', './pools', './redis-engine', './errors.ts', './runtime.ts'],
     message: 'A plugin uses another by its decorator, not by its files.'
   })),
   { target: ['./plugins', './cli'], from: ['./test', './bench', './server.ts'], message: 'What is shipped does not import what is not.' }

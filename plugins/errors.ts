@@ -55,6 +55,14 @@ export const TaskWorkerDiedError = createError('FST_SWOOLE_TASK_WORKER_DIED', 'A
 export const ScheduleInvalidError = createError('FST_SWOOLE_SCHEDULE_INVALID', 'The job "%s" cannot be scheduled: %s', 500, TypeError)
 export const ScheduleFullError = createError('FST_SWOOLE_SCHEDULE_FULL', 'No room for the job "%s": the application has %s, the most it can; unschedule some, or raise scheduler.maxJobs', 507)
 
+// pools
+export const PoolTimeoutError = createError('FST_SWOOLE_POOL_TIMEOUT', 'The pool "%s" had no connection within %s ms: %s', 503)
+export const PoolClosedError = createError('FST_SWOOLE_POOL_CLOSED', 'The pool "%s" is closed', 503)
+export const PoolNotBorrowedError = createError('FST_SWOOLE_POOL_NOT_BORROWED', 'The pool "%s" was given a connection that %s: put back each one that get() gave, once', 500)
+export const PoolConnectError = createError('FST_SWOOLE_POOL_CONNECT', 'The pool "%s" cannot connect to %s: %s', 503)
+export const PoolQueryTimeoutError = createError('FST_SWOOLE_POOL_QUERY_TIMEOUT', 'A statement of the pool "%s" did not end within %s ms: it was cancelled', 504)
+export const TransactionAbortedError = createError('FST_SWOOLE_TRANSACTION_ABORTED', 'The transaction of the pool "%s" was rolled back: %s', 500)
+
 // packages that not every application needs
 export const PackageMissingError = createError('FST_SWOOLE_PACKAGE_MISSING', '%s needs %s: npm install %s', 500)
 

@@ -1,5 +1,5 @@
 import fp from 'fastify-plugin'
-import type { FastifyPluginAsync } from 'fastify'
+import type { FastifyInstance, FastifyPluginAsync } from 'fastify'
 import atomic from './atomic/index.ts'
 import cache from './cache/index.ts'
 import { NoLauncherError, NodeUnsupportedError } from './errors.ts'
@@ -23,6 +23,7 @@ export type { WorkerInfo } from './runtime.ts'
 export type { Int64Atomic, Uint32Atomic } from './atomic/index.ts'
 export type { CacheItem, SharedCache as Cache } from './cache/index.ts'
 export type { Lock, LockHandle } from './lock/index.ts'
+export type { PoolStats, RedisPool, SqlPool, TransactionOptions, Wait } from './pools/index.ts'
 export type { Queue } from './queue/index.ts'
 export type { SharedRateLimiter as RateLimiter } from './rate-limiter/index.ts'
 export type { JobHandler, JobReport, Scheduler, ScheduleOptions } from './scheduler/index.ts'
@@ -77,7 +78,24 @@ const swoole: FastifyPluginAsync<SwooleOptions> = async (fastify, given) => {
   if (options.session !== false) await fastify.register(session, options.session)
   if (options.task !== false) await fastify.register(taskWorker, options.task)
   if (options.scheduler !== false) await fastify.register(scheduler, options.scheduler)
+  await registerPools(fastify, mergeOptions(given, (launcher?.given ?? {}) as SwooleOptions), options)
   if (options.health !== false) await fastify.register(health, options.health)
+}
+
+/** Those whose block is there: their client libraries are only needed then. */
+async function registerPools (fastify: FastifyInstance, { database: given }: SwooleOptions, { database }: ResolvedOptions): Promise<void> {
+  if (!given || database === false) return
+  const { enablePool, ...blocks } = database
+  const plugins = {
+    mysql: () => import('./mysql/index.ts'),
+    postgresql: () => import('./postgres/index.ts'),
+    redis: () => import('./redis/index.ts')
+  }
+  for (const [kind, load] of Object.entries(plugins) as Array<[keyof typeof plugins, () => Promise<{ default: FastifyPluginAsync<object> }>]>) {
+    if (given[kind] === undefined) continue
+    const { default: plugin } = await load()
+    await fastify.register(plugin, { ...blocks[kind], ...(enablePool ? {} : { idleTimeout: 0 }) } as object)
+  }
 }
 
 function requireNode (): void {

@@ -1,6 +1,7 @@
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
 import { ClosedError } from '../errors.ts'
 import type { SharedMemory } from '../shared-memory/index.ts'
+import { messageOf } from '../values/index.ts'
 import { timedOut } from './reader.ts'
 import type { Delivery, Store, WaitFor } from './store.ts'
 
@@ -224,14 +225,5 @@ export class Consumer {
     }
     this.#running.clear()
     this.#onVacancy()
-  }
-}
-
-/** What a handler throws may be anything, also what throws when it is looked at. */
-export function messageOf (error: unknown): string {
-  try {
-    return String(error instanceof Error ? error.message : error)
-  } catch {
-    return `of type ${typeof error}, and cannot be shown`
   }
 }

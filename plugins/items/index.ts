@@ -2,7 +2,7 @@
 export { backoffMs, backoffOf } from './backoff.ts'
 export type { Backoff, BackoffTimes } from './backoff.ts'
 export { invalid, requireDuration, requireInteger, requireOptions } from './checks.ts'
-export { Consumer, messageOf } from './consumer.ts'
+export { Consumer } from './consumer.ts'
 export type { Attempt, ConsumerSettings, Handler, OnError } from './consumer.ts'
 export { QueueWord, Reason } from './layout.ts'
 export type { ItemsDefinition } from './layout.ts'

@@ -56,8 +56,18 @@ function parse (node: SchemaNode, text: string): unknown {
   if (types.includes('integer') && /^-?\d+$/.test(text)) return Number(text)
   if (types.includes('number') && /^-?\d+(\.\d+)?$/.test(text)) return Number(text)
   if (types.includes('boolean')) return parseSwitch(text, true)
+  if (types.includes('object') && node.properties === undefined && text.startsWith('{')) return parseObject(text)
   if (objectSchema(node) !== undefined) return parseSwitch(text, {})
   return text
+}
+
+/** Text that is no JSON stays, for the schema to refuse. */
+function parseObject (text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return text
+  }
 }
 
 function parseSwitch (text: string, on: true | object): unknown {

@@ -16,7 +16,8 @@ type Plain<Name, S> =
       : Name extends 'boolean' ? boolean
         : Name extends 'null' ? null
           : Name extends 'array' ? S extends { items: infer Item } ? Array<Leaf<Item>> : never
-            : never
+            : Name extends 'object' ? Record<string, unknown>
+              : never
 
 type Leaf<S> =
   S extends { enum: readonly (infer Value)[] } ? Value

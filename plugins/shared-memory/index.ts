@@ -5,7 +5,7 @@
 import { createLocalMemory } from './shared-memory.ts'
 import type { SharedMemory } from './shared-memory.ts'
 
-export { REF_BYTES, Header, Slot } from './layout.ts'
+export { REF_BYTES, Header, SLOTS, Slot } from './layout.ts'
 export { hashBytes } from './hash.ts'
 export { MAX_KEY_BYTES, hashKey, isKey, keyShape, otherHalf, readKey, writeKey } from './keys.ts'
 export { KeyNotes } from './key-notes.ts'

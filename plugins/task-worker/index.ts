@@ -1,10 +1,10 @@
 import fp from 'fastify-plugin'
 import type { FastifyPluginAsync } from 'fastify'
-import { messageOf } from '../items/index.ts'
 import { parseBytes } from '../options/index.ts'
 import type { Bytes } from '../options/index.ts'
 import { launcherRuntime } from '../runtime.ts'
 import { memoryFor } from '../shared-memory/index.ts'
+import { messageOf } from '../values/index.ts'
 import { SharedTaskWorker } from './memory.ts'
 
 export type { Backoff, DeadTask, DispatchOptions, HandlerOptions, SharedTaskWorker, TaskData, TaskHandler, TaskInfo, TaskStats, Wait } from './memory.ts'

@@ -52,3 +52,12 @@ function textOf (read: () => unknown): string {
     return UNTOLD
   }
 }
+
+/** What is thrown may be anything, also what throws when it is looked at. */
+export function messageOf (error: unknown): string {
+  try {
+    return String(error instanceof Error ? error.message : error)
+  } catch {
+    return `of type ${typeof error}, and cannot be shown`
+  }
+}

@@ -4,7 +4,7 @@ import { deserialize, serialize } from './clone.ts'
 import { DATA, dataOf } from './data.ts'
 import { isJson } from './json.ts'
 
-export { dataOfError, errorOf } from './errors.ts'
+export { dataOfError, errorOf, messageOf } from './errors.ts'
 export type { ErrorData } from './errors.ts'
 
 /*

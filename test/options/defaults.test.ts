@@ -3,7 +3,20 @@ import { resolveOptions } from '../../plugins/options/index.ts'
 import type { ResolvedOptions, SwooleOptions } from '../../plugins/options/index.ts'
 import { leaves } from '../../plugins/options/leaves.ts'
 
-const pool = { url: null, host: '127.0.0.1', user: null, password: null, database: null }
+const pool = {
+  url: null,
+  host: '127.0.0.1',
+  user: null,
+  password: null,
+  database: null,
+  idleTimeout: 60_000,
+  maxLifetime: 1_800_000,
+  validateAfterIdle: 10_000,
+  maxPerMachine: null,
+  tls: false,
+  clientOptions: {}
+}
+const statements = { queryTimeout: 60_000, slowQueryMs: 1000 }
 
 const defaults: ResolvedOptions = {
   engine: 'memory',
@@ -55,9 +68,9 @@ const defaults: ResolvedOptions = {
   log: { file: null },
   database: {
     enablePool: true,
-    mysql: { poolSize: 10, timeout: 5_000, ...pool, port: 3306 },
-    postgresql: { poolSize: 10, timeout: 5_000, ...pool, port: 5432 },
-    redis: { poolSize: 20, timeout: 3_000, ...pool, port: 6379, database: 0 }
+    mysql: { poolSize: 10, timeout: 5_000, ...pool, ...statements, port: 3306 },
+    postgresql: { poolSize: 10, timeout: 5_000, ...pool, ...statements, port: 5432, prepare: true },
+    redis: { poolSize: 20, timeout: 3_000, ...pool, port: 6379, database: 0, commandTimeout: 10_000, cluster: null, sentinels: null, sentinelName: 'mymaster' }
   },
   task: { workerNum: 2, maxRequest: 10_000, maxQueued: 100_000, maxPayload: 16_777_216 },
   scheduler: { enabled: true, maxJobs: 1000 },

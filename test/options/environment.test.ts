@@ -17,7 +17,7 @@ function another ({ path, schema }: Leaf): [string, unknown] {
   if (schema.unit === 'bytes') return ['8mb', 8_388_608]
   if (schema.unit === 'protocols') return ['TLSv1.3', ['TLSv1.3']]
   if (schema.enum !== undefined) return schema.enum.filter(value => value !== schema.default).map(value => [String(value), value] as [string, unknown])[0]!
-  if (types.includes('integer')) return ['7', 7]
+  if (types.includes('integer') || types.includes('number')) return ['7', 7]
   if (types.includes('boolean')) return [String(!schema.default), !schema.default]
   if (path.at(-1) === 'secret') return [`${'a'.repeat(32)}, ${'b'.repeat(40)}`, ['a'.repeat(32), 'b'.repeat(40)]]
   if (types.includes('array')) return ['/a, /b', ['/a', '/b']]
@@ -25,6 +25,7 @@ function another ({ path, schema }: Leaf): [string, unknown] {
     const other = new RegExp(schema.pattern ?? '').test('/other') ? '/other' : 'other'
     return [other, other]
   }
+  if (types.includes('object') && path.length > 1) return ['{"keepAlive":false}', { keepAlive: false }]
   t.equal(path.length, 1, 'a block without keys')
   return ['true', {}]
 }

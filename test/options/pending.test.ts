@@ -34,17 +34,6 @@ const pending = [
   'performance.threadMode',
   'performance.baseMode',
   'performance.front',
-  'database.enablePool',
-  ...['mysql', 'postgresql', 'redis'].flatMap(kind => [
-    `database.${kind}.poolSize`,
-    `database.${kind}.timeout`,
-    `database.${kind}.url`,
-    `database.${kind}.host`,
-    `database.${kind}.port`,
-    `database.${kind}.user`,
-    `database.${kind}.password`,
-    `database.${kind}.database`
-  ]),
   'metrics.enabled',
   'metrics.exportInterval',
   'threadPool.enabled',
@@ -61,6 +50,13 @@ const pending = [
 ]
 
 const effective = [
+  'database.enablePool',
+  ...['mysql', 'postgresql', 'redis'].flatMap(kind => [
+    'poolSize', 'timeout', 'url', 'host', 'port', 'user', 'password', 'database', 'idleTimeout', 'maxLifetime', 'validateAfterIdle', 'maxPerMachine', 'tls', 'clientOptions'
+  ].map(key => `database.${kind}.${key}`)),
+  ...['mysql', 'postgresql'].flatMap(kind => ['queryTimeout', 'slowQueryMs'].map(key => `database.${kind}.${key}`)),
+  'database.postgresql.prepare',
+  ...['commandTimeout', 'cluster', 'sentinels', 'sentinelName'].map(key => `database.redis.${key}`),
   'http.host',
   'http.port',
   'hotReload.enabled',

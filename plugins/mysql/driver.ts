@@ -1,0 +1,188 @@
+import type { Connection as CoreConnection, PoolConnection as CorePoolConnection } from 'mysql2'
+import type { PoolConnection } from 'mysql2/promise'
+import { OptionsInvalidError } from '../errors.ts'
+import { effectOf, orAbort } from '../pools/index.ts'
+import type { Answer, SlowQueries, SqlDriver } from '../pools/index.ts'
+
+/** What mysql2 has and its types do not tell. */
+type Core = CorePoolConnection & {
+  readonly stream: { destroy (error: Error): void, once (event: 'close', listener: () => void): void, readonly destroyed: boolean }
+  readonly _fatalError: unknown
+  readonly _protocolError: unknown
+  reset (callback: (error: Error | null) => void): void
+}
+export type Client = PoolConnection & { readonly connection: Core }
+
+type Callback = (error: Error | null, rows?: unknown, fields?: unknown) => void
+type Command = { once (event: 'end', listener: () => void): void, sql?: string } | undefined
+
+interface State {
+  /** What was done on it since it was lent may have changed the session. */
+  isChanged: boolean
+  inTransaction: boolean
+}
+
+/** A wrong password, database or certificate does not mend itself. */
+const FINAL = [
+  'ER_ACCESS_DENIED_ERROR', 'ER_DBACCESS_DENIED_ERROR', 'ER_BAD_DB_ERROR', 'ER_NOT_SUPPORTED_AUTH_MODE', 'ER_ACCESS_DENIED_NO_PASSWORD_ERROR',
+  'HANDSHAKE_NO_SSL_SUPPORT', 'HANDSHAKE_SSL_ERROR', 'AUTH_SWITCH_PLUGIN_ERROR'
+]
+/** A deadlock, a lock that was not free in time, and what MariaDB says when its snapshot is too old. */
+const CONFLICTS = [1213, 1205, 1020]
+
+export interface MysqlSettings {
+  server: string
+  timeoutMs: number
+}
+
+export class MysqlDriver implements SqlDriver<Client> {
+  readonly server: string
+  /** What `release` of a connection does. */
+  onRelease: (client: Client) => void = () => {}
+  readonly #connect: () => Promise<Core>
+  readonly #connectAlone: () => CoreConnection
+  readonly #slow: SlowQueries
+  readonly #states = new WeakMap<Core, State>()
+
+  /** `connect` gets a new connection of the library's pool, `connectAlone` one that is of no pool. */
+  constructor (connect: () => Promise<CorePoolConnection>, connectAlone: () => CoreConnection, slow: SlowQueries, settings: MysqlSettings) {
+    this.server = settings.server
+    this.#connect = connect as () => Promise<Core>
+    this.#connectAlone = connectAlone
+    this.#slow = slow
+  }
+
+  async open (signal: AbortSignal): Promise<Client> {
+    const core = await orAbort(this.#connect(), signal, (late) => destroy(late))
+    const state = { isChanged: false, inTransaction: false }
+    this.#states.set(core, state)
+    this.#note(core, state)
+    const client = core.promise() as Client
+    core.release = () => this.onRelease(client)
+    return client
+  }
+
+  onBreak ({ connection }: Client, listener: () => void): void {
+    connection.on('error', listener)
+    connection.once('end', listener)
+    connection.stream.once('close', listener)
+  }
+
+  check ({ connection }: Client): Promise<void> {
+    return called((callback) => connection.ping(callback))
+  }
+
+  reset ({ connection }: Client): Promise<unknown> | undefined {
+    const { isChanged, inTransaction } = this.#states.get(connection)!
+    if (!isChanged && !inTransaction) return undefined
+    return isChanged ? this.#reset(connection) : called((callback) => connection.query('ROLLBACK', callback))
+  }
+
+  async close ({ connection }: Client): Promise<void> {
+    const closed = new Promise<void>((resolve) => connection.stream.once('close', resolve))
+    connection.end()
+    await closed
+  }
+
+  destroy ({ connection }: Client): void {
+    destroy(connection)
+  }
+
+  /** KILL QUERY, on a connection of its own. */
+  async cancel ({ connection: { threadId } }: Client): Promise<void> {
+    const killer = this.#connectAlone()
+    try {
+      await new Promise<void>((resolve, reject) => {
+        killer.on('error', reject)
+        killer.query(`KILL QUERY ${Number(threadId)}`, (error: Error | null) => error === null ? resolve() : reject(error))
+      })
+    } finally {
+      killer.destroy()
+    }
+  }
+
+  isFinal (error: unknown): boolean {
+    return FINAL.includes((error as { code?: string } | null)?.code!)
+  }
+
+  async run ({ connection }: Client, sql: string, params: readonly unknown[]): Promise<Answer> {
+    const missing = params.indexOf(undefined)
+    if (missing >= 0) throw new OptionsInvalidError(`Parameter ${missing + 1} of a statement is undefined, but must be a value: use null for none`)
+    return await new Promise<Answer>((resolve, reject) => {
+      const done = (error: Error | null, rows: unknown, fields: unknown) => error === null ? resolve(answerOf(rows, fields)) : reject(error)
+      if (params.length === 0) connection.query(sql, done)
+      else connection.execute(sql, params as never, done)
+    })
+  }
+
+  async begin ({ connection }: Client, isolation: string | undefined, readOnly: boolean): Promise<void> {
+    if (isolation !== undefined) {
+      // For the next transaction alone: nothing of it stays in the session.
+      const { isChanged } = this.#states.get(connection)!
+      await called((callback) => connection.query(`SET TRANSACTION ISOLATION LEVEL ${isolation}`, callback))
+      this.#states.get(connection)!.isChanged = isChanged
+    }
+    await called((callback) => connection.query(readOnly ? 'START TRANSACTION READ ONLY' : 'START TRANSACTION', callback))
+  }
+
+  commit ({ connection }: Client): Promise<unknown> {
+    return called((callback) => connection.query('COMMIT', callback))
+  }
+
+  isConflict (error: unknown): boolean {
+    return CONFLICTS.includes((error as { errno?: number } | null)?.errno!)
+  }
+
+  isBroken ({ connection }: Client): boolean {
+    return connection.stream.destroyed || connection._fatalError != null || connection._protocolError != null
+  }
+
+  /** Notes what each statement may leave behind, whoever sends it, and which are slow. */
+  #note (core: Core, state: State): void {
+    const noted = (send: (...given: unknown[]) => Command) => (...given: unknown[]): Command => {
+      const [query] = given
+      const sql = typeof query === 'string' ? query : (query as { sql?: unknown } | undefined)?.sql
+      const { changesSession, beginsTransaction, endsTransaction } = effectOf(sql)
+      if (changesSession) state.isChanged = true
+      if (beginsTransaction) state.inTransaction = true
+      if (endsTransaction) state.inTransaction = false
+      const begunMs = this.#slow.begin()
+      const command = send.apply(core, given)
+      if (begunMs !== undefined) command?.once('end', () => this.#slow.end(sql, begunMs))
+      return command
+    }
+    const { query, execute, changeUser } = core as unknown as Record<string, (...given: unknown[]) => Command>
+    Object.assign(core, {
+      query: noted(query!),
+      execute: noted(execute!),
+      changeUser (...given: unknown[]) {
+        state.isChanged = true
+        return changeUser!.apply(core, given)
+      }
+    })
+  }
+
+  async #reset (core: Core): Promise<void> {
+    await called((callback) => core.reset(callback))
+    this.#states.get(core)!.isChanged = false
+    this.#states.get(core)!.inTransaction = false
+  }
+}
+
+/** With an error, so that whoever waits for an answer on it hears of it. */
+function destroy (core: Core): void {
+  core.stream.destroy(new Error('The connection was closed by its pool'))
+}
+
+function called (call: (callback: Callback) => unknown): Promise<void> {
+  return new Promise<void>((resolve, reject) => {
+    call((error) => error == null ? resolve() : reject(error))
+  })
+}
+
+/** A procedure answers with several sets of rows: the first counts. */
+function answerOf (answer: unknown, fields: unknown): Answer {
+  if (!Array.isArray(answer)) return { rows: [], affected: (answer as { affectedRows?: number }).affectedRows ?? 0 }
+  const hasSeveral = Array.isArray(fields) && fields.some((of) => of === undefined || Array.isArray(of))
+  return hasSeveral ? answerOf(answer[0], undefined) : { rows: answer, affected: 0 }
+}

@@ -1,0 +1,31 @@
+import { OptionsInvalidError } from '../errors.ts'
+
+export interface Address {
+  url: string | null
+  host: string
+  port: number
+  user: string | null
+  password: string | null
+  database: string | number | null
+}
+
+/**
+ * The URL of the options, with what it does not name from the other options. Throws FST_SWOOLE_OPTIONS_INVALID; nothing of
+ * the URL is in the message, for there may be a password in it.
+ */
+export function completedUrl (path: string, { url, host, port, user, password, database }: Address & { url: string }): string {
+  if (!URL.canParse(url)) throw new OptionsInvalidError(`${path} cannot be read as a URL: give scheme://user:password@host:port/database, with what is no letter or digit in them percent-encoded`)
+  const full = new URL(url)
+  full.hostname ||= host
+  full.port ||= String(port)
+  full.username ||= encodeURIComponent(user ?? '')
+  full.password ||= encodeURIComponent(password ?? '')
+  if (full.pathname === '' || full.pathname === '/') full.pathname = `/${encodeURIComponent(database ?? '')}`
+  return full.href
+}
+
+/** For messages: where the server is, without who connects. */
+export function serverOf (kind: string, { url, host, port }: Address): string {
+  const { hostname, port: urlPort } = url === null ? { hostname: '', port: '' } : new URL(url)
+  return `${kind} at ${decodeURIComponent(hostname) || host}:${urlPort || port}`
+}

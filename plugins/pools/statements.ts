@@ -1,0 +1,61 @@
+/*
+ * What can be told of a statement by its text. Of what cannot be told, the worse is assumed: a session that may have changed
+ * is reset before the next caller has it, which costs a round trip.
+ */
+
+const LEADING = /^(?:\s|--[^\n]*\n|\/\*[\s\S]*?\*\/|\()*([a-z]+)/i
+/** Statements of which nothing is left in the session; what begins or ends a transaction is told otherwise. */
+const PLAIN = new Set(['select', 'insert', 'update', 'delete', 'with', 'values', 'table', 'merge', 'replace', 'explain', 'show', 'describe', 'begin', 'start', 'commit', 'end', 'rollback', 'abort', 'savepoint', 'release'])
+const BEGINS = new Set(['begin', 'start', 'savepoint', 'xa'])
+/** Functions and assignments that change the session within such a statement, and a second statement after it. */
+const CHANGES = /set_config|advisory|get_lock|into\s+(?:temp|@)|@\w*\s*:=|dblink_connect|lo_\w+|;\s*\S/i
+
+const MOST_KNOWN = 1000
+/** Of a longer text, which was made for this one time, nothing is kept. */
+const LONGEST_KNOWN = 10_000
+
+export interface Effect {
+  /** The session may be another after it. */
+  changesSession: boolean
+  /** A transaction may be open after it. */
+  beginsTransaction: boolean
+  /** None is, if it succeeds. */
+  endsTransaction: boolean
+}
+
+const known = new Map<string, Effect>()
+
+export function effectOf (sql: unknown): Effect {
+  if (typeof sql !== 'string') return { changesSession: true, beginsTransaction: true, endsTransaction: false }
+  let effect = known.get(sql)
+  if (effect === undefined) {
+    effect = readEffect(sql)
+    if (known.size >= MOST_KNOWN) known.clear()
+    if (sql.length <= LONGEST_KNOWN) known.set(sql, effect)
+  }
+  return effect
+}
+
+function readEffect (sql: string): Effect {
+  const word = LEADING.exec(sql)?.[1]?.toLowerCase() ?? ''
+  const isTheOnly = !/;\s*\S/.test(sql)
+  const isEnd = word === 'commit' || word === 'abort' || word === 'end' || (word === 'rollback' && !/^[\s\S]*\bto\b/i.test(sql))
+  return {
+    changesSession: !PLAIN.has(word) || CHANGES.test(sql),
+    beginsTransaction: BEGINS.has(word) || !isTheOnly,
+    endsTransaction: isEnd && isTheOnly && !/\bchain\b/i.test(sql)
+  }
+}
+
+const LONGEST_SHAPE = 500
+/** Comments, strings of all kinds, numbers. */
+const LITERALS = /--[^\n]*|\/\*[\s\S]*?\*\/|\$(\w*)\$[\s\S]*?\$\1\$|[a-z]?'(?:[^'\\]|\\[\s\S]|'')*(?:'|$)|"(?:[^"\\]|\\[\s\S]|"")*(?:"|$)|(?<![\w$])\d[\w.]*/gi
+const LISTS = /\(\s*\?(?:\s*,\s*\?)+\s*\)/g
+
+/** The statement without what is of one call: literals are `?`, whatever is in quotes with them, and there are no comments. */
+export function shapeOf (sql: unknown): string {
+  if (typeof sql !== 'string') return 'a statement of no text'
+  const shape = sql.slice(0, LONGEST_SHAPE * 20).replace(LITERALS, (found) => found.startsWith('--') || found.startsWith('/*') ? ' ' : '?')
+    .replace(/\s+/g, ' ').replace(LISTS, '(?, …)').trim()
+  return shape.length > LONGEST_SHAPE ? `${shape.slice(0, LONGEST_SHAPE - 1)}…` : shape
+}

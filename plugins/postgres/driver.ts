@@ -1,0 +1,195 @@
+import { once } from 'node:events'
+import type * as Pg from 'pg'
+import { TransactionAbortedError } from '../errors.ts'
+import { effectOf, orAbort } from '../pools/index.ts'
+import type { Answer, SlowQueries, SqlDriver } from '../pools/index.ts'
+import { PreparedNames } from './prepared-names.ts'
+
+/** What node-postgres has and its types do not tell. */
+export interface Client extends Omit<Pg.PoolClient, 'connection'> {
+  readonly host: string
+  readonly port: number
+  readonly processID: number
+  readonly secretKey: number
+  readonly connectionParameters: { ssl?: unknown }
+  readonly connection: { stream: { destroy (): void }, parsedStatements: Record<string, string> }
+  readonly _activeQuery: unknown
+  readonly _queryQueue: unknown[]
+  /** '`I`': no transaction is open. */
+  getTransactionStatus (): 'I' | 'T' | 'E' | null
+  /** What was done on it since it was lent may have changed the session. */
+  isChanged: boolean
+}
+
+interface CancelConnection extends NodeJS.EventEmitter {
+  readonly stream: { destroy (): void }
+  connect (portOrPath: number | string, host?: string): void
+  requestSsl (): void
+  cancel (processID: number, secretKey: number): void
+}
+
+/** A client that notes whether its statements change the session, and which are slow. */
+export function notingClient (Base: typeof Pg.Client, slow: SlowQueries): typeof Pg.Client {
+  // A class of JavaScript that has more overloads than can be repeated.
+  const Client = Base as unknown as new (config: unknown) => { query (...given: unknown[]): unknown }
+  class NotingClient extends Client {
+    isChanged = false
+
+    override query (...given: unknown[]): unknown {
+      const [config] = given
+      const text = typeof config === 'string' ? config : (config as { text?: unknown } | null)?.text
+      if (!this.isChanged && effectOf(text).changesSession) this.isChanged = true
+      const begunMs = slow.begin()
+      const result = super.query(...given)
+      if (begunMs !== undefined && result instanceof Promise) {
+        const end = () => slow.end(text, begunMs)
+        result.then(end, end)
+      }
+      return result
+    }
+  }
+  return NotingClient as unknown as typeof Pg.Client
+}
+
+/** A wrong password, database or certificate does not mend itself. */
+const FINAL = ['28000', '28P01', '3D000', '42501', 'ERR_TLS_CERT_ALTNAME_INVALID', 'SELF_SIGNED_CERT_IN_CHAIN', 'DEPTH_ZERO_SELF_SIGNED_CERT', 'UNABLE_TO_VERIFY_LEAF_SIGNATURE', 'CERT_HAS_EXPIRED']
+const NO_TLS = 'The server does not support SSL connections'
+const CONFLICTS = ['40001', '40P01']
+/** The tables have changed since it was prepared; it is not there, or another is. */
+const STALE = ['0A000', '26000', '42P05']
+
+export interface PostgresSettings {
+  /** Of the pool. */
+  name: string
+  server: string
+  /** Prepare statements that are used again. */
+  prepare: boolean
+  timeoutMs: number
+}
+
+export class PostgresDriver implements SqlDriver<Client> {
+  readonly server: string
+  /** What `release` of a client does, as those know it who come from the library. */
+  onRelease: (client: Client, error?: Error | boolean) => void = () => {}
+  readonly #connect: () => Promise<Client>
+  readonly #Connection: new (config: { ssl: unknown }) => CancelConnection
+  readonly #settings: PostgresSettings
+  readonly #names = new PreparedNames()
+  /** What gives a client back to the pool of the library that made it, which then closes it. */
+  readonly #releases = new WeakMap<Client, (destroy: boolean) => void>()
+  readonly #broken = new WeakSet<Client>()
+
+  /** `connect` gets a new client of the library's pool. */
+  constructor (pg: object, connect: () => Promise<Client>, settings: PostgresSettings) {
+    this.server = settings.server
+    this.#connect = connect
+    this.#Connection = (pg as { Connection: new (config: { ssl: unknown }) => CancelConnection }).Connection
+    this.#settings = settings
+  }
+
+  async open (signal: AbortSignal): Promise<Client> {
+    const connecting = this.#connect().then((client) => {
+      this.#releases.set(client, client.release)
+      client.release = (error) => this.onRelease(client, error)
+      return client
+    })
+    return await orAbort(connecting, signal, (late) => this.destroy(late))
+  }
+
+  onBreak (client: Client, listener: () => void): void {
+    const broken = () => {
+      this.#broken.add(client)
+      listener()
+    }
+    client.on('error', broken)
+    client.once('end', broken)
+  }
+
+  async check (client: Client): Promise<void> {
+    await client.query('SELECT 1')
+  }
+
+  reset (client: Client): Promise<void> | undefined {
+    if (client._activeQuery == null && client._queryQueue.length === 0 && client.getTransactionStatus() === 'I' && !client.isChanged) return undefined
+    return this.#reset(client)
+  }
+
+  async close (client: Client): Promise<void> {
+    const ended = once(client, 'end')
+    this.#releases.get(client)!(true)
+    await ended
+  }
+
+  destroy (client: Client): void {
+    client.connection.stream.destroy()
+    // It may have been given back already: the library then closes it anyway.
+    this.#releases.get(client)?.(true)
+    this.#releases.delete(client)
+  }
+
+  /** By the protocol's own request, on a connection of its own (PostgreSQL, "Canceling Requests in Progress"). */
+  async cancel ({ host, port, processID, secretKey, connectionParameters: { ssl = false } }: Client): Promise<void> {
+    const connection = new this.#Connection({ ssl })
+    const send = () => connection.cancel(processID, secretKey)
+    connection.on('connect', () => ssl ? connection.requestSsl() : send())
+    connection.on('sslconnect', send)
+    if (host?.startsWith('/')) connection.connect(`${host}/.s.PGSQL.${port}`)
+    else connection.connect(port, host)
+    // The server says nothing, and closes when it has told the other.
+    try {
+      await once(connection, 'end', { signal: AbortSignal.timeout(this.#settings.timeoutMs) })
+    } finally {
+      connection.stream.destroy()
+    }
+  }
+
+  isFinal (error: unknown): boolean {
+    const { code = '', message } = error as { code?: string, message?: string }
+    return FINAL.includes(code) || message === NO_TLS
+  }
+
+  async run (client: Client, text: string, values: readonly unknown[]): Promise<Answer> {
+    const name = this.#settings.prepare ? this.#names.of(text) : undefined
+    if (name === undefined) return answerOf(await client.query({ text, values: values as unknown[] }))
+    try {
+      return answerOf(await client.query({ name, text, values: values as unknown[] }))
+    } catch (error) {
+      if (!STALE.includes((error as { code?: string }).code!) || client.getTransactionStatus() !== 'I') throw error
+      // It was refused before it did anything.
+      this.#names.renew(text)
+      return answerOf(await client.query({ text, values: values as unknown[] }))
+    }
+  }
+
+  async begin (client: Client, isolation: string | undefined, readOnly: boolean): Promise<void> {
+    await client.query(`BEGIN${isolation === undefined ? '' : ` ISOLATION LEVEL ${isolation}`}${readOnly ? ' READ ONLY' : ''}`)
+  }
+
+  async commit (client: Client): Promise<void> {
+    const { command } = await client.query('COMMIT')
+    if (command !== 'COMMIT') throw new TransactionAbortedError(this.#settings.name, 'a statement in it had failed')
+  }
+
+  isConflict (error: unknown): boolean {
+    return CONFLICTS.includes((error as { code?: string } | null)?.code!)
+  }
+
+  isBroken (client: Client): boolean {
+    return this.#broken.has(client)
+  }
+
+  async #reset (client: Client): Promise<void> {
+    // What its borrower did not wait for.
+    if (client._activeQuery != null || client._queryQueue.length > 0) await once(client, 'drain')
+    if (client.getTransactionStatus() !== 'I') await client.query('ROLLBACK')
+    if (!client.isChanged) return
+    await client.query('DISCARD ALL')
+    client.connection.parsedStatements = {}
+    client.isChanged = false
+  }
+}
+
+function answerOf (result: Pg.QueryResult | Pg.QueryResult[]): Answer {
+  const { rows, rowCount } = Array.isArray(result) ? result.at(-1)! : result
+  return { rows, affected: rowCount ?? 0 }
+}

@@ -1,0 +1,81 @@
+import fp from 'fastify-plugin'
+import type { FastifyPluginAsync } from 'fastify'
+import type * as Pg from 'pg'
+import { resolveOptions } from '../options/index.ts'
+import type { ResolvedOptions, SwooleOptions } from '../options/index.ts'
+import { SlowQueries, SqlPool, completedUrl, importOptional, openPool, serverOf } from '../pools/index.ts'
+import type { ConnectionPool } from '../pools/index.ts'
+import { PostgresDriver, notingClient } from './driver.ts'
+import type { Client } from './driver.ts'
+
+type Block = NonNullable<Exclude<SwooleOptions['database'], false | undefined>['postgresql']>
+type Resolved = Exclude<ResolvedOptions['database'], false>['postgresql']
+
+/** The block `database.postgresql` of the options. */
+export type PostgresOptions = Block & {
+  /** Of one pool of several: it is `fastify.pools[name]` and `fastify.pg[name]`. Without it, `fastify.pools.postgresql` and `fastify.pg`. */
+  name?: string
+}
+
+export type { Client as PostgresClient } from './driver.ts'
+/** After the original's `PostgreSQLPool`. */
+export type PostgresPool = SqlPool<Client>
+
+const postgres: FastifyPluginAsync<PostgresOptions> = async (fastify, { name, ...given }) => {
+  const options = (resolveOptions({ database: { postgresql: given } }).database as { postgresql: Resolved }).postgresql
+  const [{ default: plugin }, { default: pg }] = await importOptional('A PostgreSQL pool', ['@fastify/postgres', 'pg'], () => Promise.all([import('@fastify/postgres'), import('pg')]))
+  const poolName = name ?? 'postgresql'
+  const slow = new SlowQueries(poolName, options.slowQueryMs, fastify.log)
+  await fastify.register(plugin as unknown as FastifyPluginAsync<object>, {
+    ...clientConfig(options),
+    // Its own pool makes the clients, ours lends them.
+    Client: notingClient(pg.Client, slow),
+    max: options.poolSize,
+    idleTimeoutMillis: 0,
+    pg,
+    ...(name === undefined ? {} : { name })
+  } as object)
+  const { pool: library } = (name === undefined ? fastify.pg : fastify.pg[name]) as { pool: Library }
+
+  const driver = new PostgresDriver(pg, library.connect.bind(library) as unknown as () => Promise<Client>, {
+    name: poolName,
+    server: serverOf('PostgreSQL', options),
+    prepare: options.prepare,
+    timeoutMs: options.timeout
+  })
+  await openPool(fastify, poolName, driver, options, (pool) => {
+    lendThrough(pool, driver, library)
+    return new SqlPool(pool, driver, options.queryTimeout, fastify.log)
+  })
+}
+
+function clientConfig (options: Resolved): Pg.PoolConfig {
+  const { url, host, port, user, password, database, tls, timeout, clientOptions } = options
+  const fields = { host, port, user: user ?? undefined, password: password ?? undefined, database: database ?? undefined }
+  return {
+    keepAlive: true,
+    ...(tls ? { ssl: true } : {}),
+    ...clientOptions,
+    ...(url === null ? fields : { connectionString: completedUrl('database.postgresql.url', { ...options, url }) }),
+    connectionTimeoutMillis: timeout
+  }
+}
+
+type Library = Pg.Pool
+type Connected = (error: Error | undefined, client: Client | undefined, release: (error?: Error | boolean) => void) => void
+
+/** `fastify.pg` has the same connections: what it asks its own pool for comes from ours. */
+function lendThrough (pool: ConnectionPool<Client>, driver: PostgresDriver, library: Library): void {
+  const release = (client: Client, error?: Error | boolean) => {
+    if (error) pool.doubt(client)
+    pool.put(client)
+  }
+  driver.onRelease = release
+  const connect = (callback?: Connected): Promise<Client> | undefined => {
+    if (callback === undefined) return pool.borrow()
+    pool.borrow().then((client) => callback(undefined, client, (error) => release(client, error)), (error: Error) => callback(error, undefined, () => {}))
+  }
+  library.connect = connect as unknown as Library['connect']
+}
+
+export default fp(postgres, { fastify: '5.x', name: 'fastify-swoole-postgres' })

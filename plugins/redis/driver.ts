@@ -1,0 +1,119 @@
+import type { Cluster, Redis } from 'ioredis'
+import { orAbort } from '../pools/index.ts'
+import type { Driver } from '../pools/index.ts'
+
+export type Client = Redis | Cluster
+
+/** After these the connection is not what it was; it is closed rather than lent to somebody else. */
+const CHANGING = ['select', 'auth', 'hello', 'client', 'monitor', 'readonly', 'readwrite', 'asking', 'subscribe', 'psubscribe', 'ssubscribe', 'reset', 'quit']
+/** A wrong password, database or certificate does not mend itself. */
+const FINAL = /^(?:WRONGPASS|NOAUTH|NOPERM|ERR invalid password|ERR (?:DB|invalid DB) index|ERR invalid username)/i
+const FINAL_CODES = ['ERR_TLS_CERT_ALTNAME_INVALID', 'SELF_SIGNED_CERT_IN_CHAIN', 'DEPTH_ZERO_SELF_SIGNED_CERT', 'UNABLE_TO_VERIFY_LEAF_SIGNATURE', 'CERT_HAS_EXPIRED']
+
+interface State {
+  isChanged: boolean
+  isWatching: boolean
+  inTransaction: boolean
+}
+
+export interface RedisSettings {
+  server: string
+  database: number
+}
+
+export class RedisDriver implements Driver<Client> {
+  readonly server: string
+  readonly #create: (isShared: boolean) => Client
+  readonly #settings: RedisSettings
+  readonly #states = new WeakMap<Client, State>()
+  /** The first one: all commands go over it, and it connects again by itself. */
+  #shared: Client | undefined
+
+  /** `create` makes a client that does not connect yet; one that is shared is to connect again when it has lost its connection. */
+  constructor (create: (isShared: boolean) => Client, settings: RedisSettings) {
+    this.server = settings.server
+    this.#create = create
+    this.#settings = settings
+  }
+
+  async open (signal: AbortSignal): Promise<Client> {
+    const isShared = this.#shared === undefined
+    const client = this.#create(isShared)
+    let reason: unknown
+    const hear = (error: unknown) => { reason = error }
+    client.on('error', hear)
+    try {
+      await orAbort(this.#connected(client), signal, () => {})
+    } catch (error) {
+      client.disconnect()
+      // What the client says then is often less than what it has said before.
+      throw signal.aborted ? error : reason ?? error
+    }
+    client.off('error', hear)
+    // Without a listener it would print them.
+    client.on('error', () => {})
+    if (isShared) this.#shared = client
+    this.#note(client)
+    return client
+  }
+
+  onBreak (client: Client, listener: () => void): void {
+    if (client !== this.#shared) client.once('close', listener)
+  }
+
+  check (client: Client): Promise<unknown> {
+    return client.ping()
+  }
+
+  reset (client: Client): Promise<unknown> | undefined {
+    if (client === this.#shared) return undefined
+    const state = this.#states.get(client)!
+    const isBusy = ((client as unknown as { commandQueue?: { length: number } }).commandQueue?.length ?? 0) > 0
+    if (isBusy || state.isChanged) return Promise.reject(new Error('the connection is not what it was'))
+    if (!state.inTransaction && !state.isWatching) return undefined
+    // DISCARD forgets what is watched as well.
+    return client.call(state.inTransaction ? 'discard' : 'unwatch')
+  }
+
+  async close (client: Client): Promise<void> {
+    await client.quit()
+  }
+
+  destroy (client: Client): void {
+    client.disconnect()
+  }
+
+  /** The server ends what blocks a connection when that is closed. */
+  async cancel (client: Client): Promise<void> {
+    client.disconnect()
+  }
+
+  isFinal (error: unknown): boolean {
+    const { code = '', message = '' } = error as { code?: string, message?: string }
+    return FINAL.test(message) || FINAL_CODES.includes(code)
+  }
+
+  async #connected (client: Client): Promise<void> {
+    await client.connect()
+    // The client goes on in another database when it may not use this one.
+    if (this.#settings.database !== 0) await (client as Redis).select(this.#settings.database)
+  }
+
+  /** Notes what each command leaves behind. */
+  #note (client: Client): void {
+    const state: State = { isChanged: false, isWatching: false, inTransaction: false }
+    this.#states.set(client, state)
+    const send = client.sendCommand.bind(client) as (...given: unknown[]) => unknown
+    Object.assign(client, {
+      sendCommand (...given: unknown[]) {
+        const { name } = given[0] as { name: string }
+        if (CHANGING.includes(name)) state.isChanged = true
+        else if (name === 'watch') state.isWatching = true
+        else if (name === 'multi') state.inTransaction = true
+        else if (name === 'exec' || name === 'discard') state.inTransaction = state.isWatching = false
+        else if (name === 'unwatch') state.isWatching = false
+        return send(...given)
+      }
+    })
+  }
+}
