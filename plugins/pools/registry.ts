@@ -3,6 +3,7 @@ import { OptionsInvalidError } from '../errors.ts'
 import { memoryFor } from '../shared-memory/index.ts'
 import { Budget } from './budget.ts'
 import type { Driver } from './driver.ts'
+import { exposeStats } from './metrics.ts'
 import { ConnectionPool } from './pool.ts'
 import type { RedisPool } from './redis-pool.ts'
 import type { SqlPool } from './sql-pool.ts'
@@ -61,6 +62,7 @@ export async function openPool<C, P extends Face> (fastify: FastifyInstance, nam
     throw error
   }
   pools[name] = face
+  exposeStats(fastify, name, () => pool.stats())
   fastify.addHook('onClose', async () => {
     await Promise.all([face.close(), pool.close(GRACE_MS)])
     memory.close()
