@@ -5,12 +5,12 @@ import type { SharedMemory } from '../shared-memory/index.ts'
 export interface Share {
   /** Connections of all workers together. */
   readonly most: number
-  /** Takes one more, when that leaves enough for those that have less than their part. */
+  /** Takes one more, when that leaves enough for those whose turn it is before. */
   tryTake (): boolean
   give (): void
   /** Says how many more the pool would like to have. */
   want (more: number): void
-  /** Whether the pool, which has so many, is to close one that it does not use: it has more than its part, and another worker lacks some of its own. */
+  /** Whether the pool, which has so many without those that it is closing, is to close another one: it has more than its part, and others lack some of theirs. */
   isToYield (current: number): boolean
   /** `listener` is called when there may be room, or somebody may lack some. */
   onChange (listener: () => void): void
@@ -19,17 +19,19 @@ export interface Share {
 /*
  * A budget of connections in shared memory, as a named object:
  *
- *     payload:  guard | for each slot: TAG, HELD, WANTED, POKED
+ *     payload:  guard, last ticket | for each slot: TAG, HELD, PARTING (of HELD), WANTED, TICKET, POKED
  *
  * A worker writes the words of its own slot alone, but for POKED, by which others say that it has something to look at. What
  * carries the tag of a dead worker counts as nothing, so there is nothing to repair after a death.
  *
- * The part of a worker is the budget divided by the workers that live, old and new ones of a reload alike. Who has less than
- * that goes before who has more; what nobody lacks, anybody may have.
+ * The part of a worker is the budget divided by the workers that live, old and new ones of a reload alike. Who lacks some of
+ * that goes before who has it; those that lack some draw tickets, one for each connection, so that all come to their turn. What
+ * nobody lacks, anybody may have.
  */
+const LAST_TICKET = 1
 const FIRST_ENTRY = 16
-const ENTRY_WORDS = 4
-const Entry = { TAG: 0, HELD: 1, WANTED: 2, POKED: 3 } as const
+const ENTRY_WORDS = 6
+const Entry = { TAG: 0, HELD: 1, PARTING: 2, WANTED: 3, TICKET: 4, POKED: 5 } as const
 
 export class Budget implements Share {
   readonly most: number
@@ -49,53 +51,63 @@ export class Budget implements Share {
     this.#guard = memory.open({ type: 'pool budget', name, definition: {}, bytes }) / 4
     this.#own = this.#entry(memory.slot.index)
     this.#deaths = Atomics.load(this.#words, Header.DEATHS)
-    if (Atomics.load(this.#words, this.#own + Entry.TAG) !== memory.slot.tag) {
-      for (const word of [Entry.HELD, Entry.WANTED, Entry.POKED]) Atomics.store(this.#words, this.#own + word, 0)
+    if (this.#load(this.#own, Entry.TAG) !== memory.slot.tag) {
+      for (const word of [Entry.HELD, Entry.PARTING, Entry.WANTED, Entry.POKED]) Atomics.store(this.#words, this.#own + word, 0)
       Atomics.store(this.#words, this.#own + Entry.TAG, memory.slot.tag)
     }
   }
 
   tryTake (): boolean {
     const { guard } = this.#memory
+    let free = 0
     guard.enter(this.#guard)
     try {
       const live = this.#live()
       const part = this.#part(live)
-      const others = live.filter((entry) => entry !== this.#own)
-      const lacked = this.#isLacking(this.#own, part) ? 0 : others.filter((entry) => this.#isLacking(entry, part)).length
-      if (live.reduce((sum, entry) => sum + this.#load(entry, Entry.HELD), 0) + lacked >= this.most) return false
+      const isLacking = this.#lack(this.#own, part) > 0
+      const isBefore = (entry: number) => this.#lack(entry, part) > 0 && (!isLacking || (this.#load(entry, Entry.TICKET) - this.#load(this.#own, Entry.TICKET) | 0) < 0)
+      free = this.#free(live)
+      if (free <= live.filter((entry) => entry !== this.#own && isBefore(entry)).length) return false
       Atomics.add(this.#words, this.#own + Entry.HELD, 1)
-      return true
+      this.#drawTicket()
     } finally {
       guard.leave(this.#guard)
     }
+    if (free > 1) this.#pokeThoseThatWant()
+    return true
   }
 
   give (): void {
     Atomics.sub(this.#words, this.#own + Entry.HELD, 1)
-    for (const entry of this.#live()) {
-      if (entry !== this.#own && this.#load(entry, Entry.WANTED) > 0) this.#poke(entry)
-    }
+    if (this.#load(this.#own, Entry.PARTING) > 0) Atomics.sub(this.#words, this.#own + Entry.PARTING, 1)
+    this.#pokeThoseThatWant()
   }
 
   want (more: number): void {
     if (more === this.#wanted) return
+    if (this.#wanted === 0) this.#drawTicket()
     this.#wanted = more
     Atomics.store(this.#words, this.#own + Entry.WANTED, more)
+    // It was perhaps before them.
+    if (more === 0) return this.#pokeThoseThatWant()
     const live = this.#live()
     const part = this.#part(live)
-    if (!this.#isLacking(this.#own, part)) return
+    if (this.#lack(this.#own, part) === 0) return
     for (const entry of live) {
       if (entry !== this.#own && this.#load(entry, Entry.HELD) > part) this.#poke(entry)
     }
   }
 
   isToYield (current: number): boolean {
-    if (current === 0) return false
     const live = this.#live()
     const part = this.#part(live)
-    if (this.#load(this.#own, Entry.HELD) <= part) return false
-    return live.some((entry) => entry !== this.#own && this.#isLacking(entry, part)) && this.#free(live) <= 0
+    if (current <= part) return false
+    const own = this.#load(this.#own, Entry.HELD) - current
+    const parting = live.reduce((sum, entry) => sum + (entry === this.#own ? own : this.#load(entry, Entry.PARTING)), 0)
+    const lacked = live.reduce((sum, entry) => sum + (entry === this.#own ? 0 : this.#lack(entry, part)), 0)
+    if (lacked <= this.#free(live) + parting) return false
+    Atomics.store(this.#words, this.#own + Entry.PARTING, own + 1)
+    return true
   }
 
   onChange (listener: () => void): void {
@@ -118,9 +130,19 @@ export class Budget implements Share {
     return Math.floor(this.most / live.length)
   }
 
-  /** With fewer connections than workers, one is each worker's part. */
-  #isLacking (entry: number, part: number): boolean {
-    return this.#load(entry, Entry.WANTED) > 0 && this.#load(entry, Entry.HELD) < Math.max(part, 1)
+  /** How many a worker would like to have of its part. With fewer connections than workers, one is each worker's part. */
+  #lack (entry: number, part: number): number {
+    return Math.max(0, Math.min(this.#load(entry, Entry.WANTED), Math.max(part, 1) - this.#load(entry, Entry.HELD)))
+  }
+
+  #drawTicket (): void {
+    Atomics.store(this.#words, this.#own + Entry.TICKET, Atomics.add(this.#words, this.#guard + LAST_TICKET, 1))
+  }
+
+  #pokeThoseThatWant (): void {
+    for (const entry of this.#live()) {
+      if (entry !== this.#own && this.#load(entry, Entry.WANTED) > 0) this.#poke(entry)
+    }
   }
 
   #poke (entry: number): void {

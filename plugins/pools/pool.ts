@@ -62,6 +62,8 @@ const LONGEST_RETRY_MS = 1000
 /** How much earlier than `maxLifetime` some connections go, as a part of it, so that not all do at once. */
 const LIFETIME_JITTER = 0.1
 const WARN_EVERY_MS = 10_000
+/** How long a connection may take to say that it works, as a part of the time-out: there must be time for another one. */
+const CHECK_PART = 0.25
 
 /**
  * Connections that are lent to one caller at a time. Who comes first is served first; what is broken is replaced before
@@ -81,7 +83,7 @@ export class ConnectionPool<C> {
   #busy = 0
   #lent = 0
   /** Those that are being closed, which the server may still count. */
-  #parting = 0
+  readonly #parting = new Set<C>()
   #retryMs = FIRST_RETRY_MS
   #retry: NodeJS.Timeout | undefined
   #lastError: unknown
@@ -212,6 +214,8 @@ export class ConnectionPool<C> {
       if (held.state === 'busy') this.#busy--
       this.#drop(held)
     }
+    for (const connection of this.#parting) this.#driver.destroy(connection)
+    clearTimeout(this.#retry)
     this.#isClosed = true
     this.#closing!.resolve()
   }
@@ -234,7 +238,7 @@ export class ConnectionPool<C> {
       const held = this.#idle.pop()!
       if (held.isBroken || performance.now() >= held.expiresMs) this.#part(held)
       else if (this.#isFresh(held)) this.#offer(held)
-      else this.#offerAfter(held, this.#driver.check(held.connection))
+      else this.#offerAfter(held, this.#driver.check(held.connection), this.#options.timeoutMs * CHECK_PART)
     }
     this.#grow()
   }
@@ -242,7 +246,7 @@ export class ConnectionPool<C> {
   /** To whoever waits first; else it is idle. */
   #offer (held: Held<C>): void {
     if (held.isBroken) return this.#drop(held)
-    if (performance.now() >= held.expiresMs || this.#share?.isToYield(this.#idle.length + this.#lent + this.#busy + 1) === true) return this.#part(held)
+    if (performance.now() >= held.expiresMs || this.#share?.isToYield(this.#held.size + this.#opening) === true) return this.#part(held)
     const [waiter] = this.#waiters
     if (waiter !== undefined) return waiter.take(this.#lend(held))
     if (this.#closing !== undefined || this.#options.idleTimeoutMs === 0) return this.#part(held)
@@ -253,7 +257,7 @@ export class ConnectionPool<C> {
   }
 
   /** The same, once what is done with it has ended; it is closed when that fails, or takes too long. */
-  #offerAfter (held: Held<C>, work: Promise<unknown>): void {
+  #offerAfter (held: Held<C>, work: Promise<unknown>, longestMs = this.#options.timeoutMs): void {
     held.state = 'busy'
     this.#busy++
     const finish = (isWell: boolean) => {
@@ -263,18 +267,19 @@ export class ConnectionPool<C> {
       if (isWell) this.#offer(held)
       else this.#drop(held)
     }
-    const timer = setTimeout(finish, this.#options.timeoutMs, false)
+    const timer = setTimeout(finish, longestMs, false)
     work.then(() => finish(true), () => finish(false))
   }
 
   /** How many connections those that wait lack. */
   #lacking (): number {
-    const possible = this.#options.size - this.#held.size - this.#opening - this.#parting
+    const possible = this.#options.size - this.#held.size - this.#opening - this.#parting.size
     return Math.max(0, Math.min(possible, this.#waiters.size - this.#opening - this.#busy))
   }
 
   #grow (): void {
     if (this.#retry !== undefined) return
+    this.#share?.want(this.#lacking())
     while (this.#lacking() > 0 && (this.#share?.tryTake() ?? true)) this.#open()
     this.#share?.want(this.#lacking())
   }
@@ -300,7 +305,10 @@ export class ConnectionPool<C> {
     const held: Held<C> = { connection, state: 'busy', isBroken: false, isDoubtful: false, lease: 0, expiresMs, idleSinceMs: 0 }
     this.#held.set(connection, held)
     this.#driver.onBreak(connection, () => this.#onBreak(held))
-    this.#offer(held)
+    const [waiter] = this.#waiters
+    // Even if others lack one: they were asked when it was taken.
+    if (waiter !== undefined) waiter.take(this.#lend(held))
+    else this.#offer(held)
   }
 
   #onOpenFailed (error: unknown): void {
@@ -333,11 +341,12 @@ export class ConnectionPool<C> {
   /** Closes one that works. */
   #part (held: Held<C>): void {
     if (!this.#forget(held)) return
-    this.#parting++
-    const timer = setTimeout(() => this.#driver.destroy(held.connection), this.#options.timeoutMs)
-    this.#driver.close(held.connection).catch(() => this.#driver.destroy(held.connection)).finally(() => {
+    const { connection } = held
+    this.#parting.add(connection)
+    const timer = setTimeout(() => this.#driver.destroy(connection), this.#options.timeoutMs)
+    this.#driver.close(connection).catch(() => this.#driver.destroy(connection)).finally(() => {
       clearTimeout(timer)
-      this.#parting--
+      this.#parting.delete(connection)
       this.#left()
     })
   }
@@ -359,12 +368,14 @@ export class ConnectionPool<C> {
 
   #left (): void {
     this.#share?.give()
+    // Rather a new one: what has just gone was perhaps not the only one that is of no use.
     this.#grow()
+    if (this.#waiters.size > this.#busy + this.#opening) this.#serve()
     this.#endIfDone()
   }
 
   #endIfDone (): void {
-    if (this.#closing === undefined || this.#held.size + this.#opening + this.#parting + this.#waiters.size > 0) return
+    if (this.#closing === undefined || this.#held.size + this.#opening + this.#parting.size + this.#waiters.size > 0) return
     clearTimeout(this.#sweep)
     clearTimeout(this.#retry)
     this.#isClosed = true
@@ -373,7 +384,7 @@ export class ConnectionPool<C> {
 
   /** There may be room in the budget now, or others need a part of what this one has. */
   #onShare (): void {
-    while (this.#idle.length > 0 && this.#share!.isToYield(this.#held.size)) this.#part(this.#idle.shift()!)
+    while (this.#idle.length > 0 && this.#share!.isToYield(this.#held.size + this.#opening)) this.#part(this.#idle.shift()!)
     this.#grow()
   }
 
