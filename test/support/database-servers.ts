@@ -137,8 +137,8 @@ export async function databaseFor (t: Test, kind: 'postgresql' | 'mysql'): Promi
   return { ...server, database }
 }
 
-/** A new server that nobody else has, on a free port. */
-export async function startOwnServer (kind: Kind): Promise<OwnServer> {
+/** A new server that nobody else has, on a free port; `args` may change the arguments of its command line. */
+export async function startOwnServer (kind: Kind, args = (usual: string[], _port: number) => usual): Promise<OwnServer> {
   const recipe = RECIPES[kind]
   install(recipe)
   const folder = mkdtempSync(join(tmpdir(), 'swoole-server-'))
@@ -151,7 +151,7 @@ export async function startOwnServer (kind: Kind): Promise<OwnServer> {
   const isRunning = () => child.exitCode === null && child.signalCode === null
   const start = async () => {
     let said = ''
-    child = spawn(pathOf(recipe.binary), recipe.args(folder, server.port), { ...unprivileged(), stdio: ['ignore', 'pipe', 'pipe'] })
+    child = spawn(pathOf(recipe.binary), args(recipe.args(folder, server.port), server.port), { ...unprivileged(), stdio: ['ignore', 'pipe', 'pipe'] })
     for (const stream of [child.stdout!, child.stderr!]) stream.on('data', (text) => { said = (said + text).slice(-10_000) })
     await eventually(`${recipe.binary} lets somebody in`, async () => {
       if (!isRunning()) throw new Error(`${recipe.binary} has ended: ${said}`)
