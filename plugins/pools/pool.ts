@@ -243,6 +243,11 @@ export class ConnectionPool<C> {
     this.#grow()
   }
 
+  /** What was under way for somebody has come to nothing: there may be an idle one to be had instead. */
+  #serveOthers (): void {
+    if (this.#waiters.size > this.#busy + this.#opening) this.#serve()
+  }
+
   /** To whoever waits first; else it is idle. */
   #offer (held: Held<C>): void {
     if (held.isBroken) return this.#drop(held)
@@ -266,6 +271,7 @@ export class ConnectionPool<C> {
       this.#busy--
       if (isWell) this.#offer(held)
       else this.#drop(held)
+      this.#serveOthers()
     }
     const timer = setTimeout(finish, longestMs, false)
     work.then(() => finish(true), () => finish(false))
@@ -294,6 +300,7 @@ export class ConnectionPool<C> {
       this.#opening--
       this.#share?.give()
       this.#onOpenFailed(deadline.aborted ? new Error(`it did not answer within ${this.#options.timeoutMs} ms`, { cause: error }) : error)
+      this.#serveOthers()
       return this.#endIfDone()
     }
     this.#opening--
@@ -370,7 +377,7 @@ export class ConnectionPool<C> {
     this.#share?.give()
     // Rather a new one: what has just gone was perhaps not the only one that is of no use.
     this.#grow()
-    if (this.#waiters.size > this.#busy + this.#opening) this.#serve()
+    this.#serveOthers()
     this.#endIfDone()
   }
 
