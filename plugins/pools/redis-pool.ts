@@ -89,8 +89,8 @@ export class RedisPool<C extends RedisClient = any> {
   }
 
   /** GET. (In the original `get_value`; `get` lends a connection.) */
-  async getValue (key: string): Promise<string | null> {
-    return await this.command('get', key) as string | null
+  getValue (key: string): Promise<string | null> {
+    return this.command('get', key) as Promise<string | null>
   }
 
   /** SET; with a `ttl`, the key is gone after it. */
@@ -171,12 +171,12 @@ export class RedisPool<C extends RedisClient = any> {
    * Any command of Redis, also of a module, by its name. Rejects with the server's error, and with FST_SWOOLE_OPTIONS_INVALID for one
    * that needs a connection alone, which `withConnection` lends.
    */
-  async command (name: string, ...args: RedisArgument[]): Promise<unknown> {
-    if (typeof name !== 'string' || name === '') throw new OptionsInvalidError(`The name of a command is ${showValue(name)}, but must be a string such as "get"`)
-    if (needsAlone(name.toLowerCase(), args)) throw new OptionsInvalidError(`The command ${name} changes or blocks the connection, which all commands share: lend one with withConnection()`)
-    requireArguments(name, args)
-    const client = this.#shared!.status === 'ready' ? this.#shared! : await this.#ready()
-    return await client.call(name, ...args)
+  // Not an async function, nor is getValue: each makes a promise more (bench/pools).
+  command (name: string, ...args: RedisArgument[]): Promise<unknown> {
+    const mistake = mistakeOf(name, args)
+    if (mistake !== undefined) return Promise.reject(new OptionsInvalidError(mistake))
+    const shared = this.#shared!
+    return shared.status === 'ready' ? shared.call(name, ...args) : this.#ready().then((client) => client.call(name, ...args))
   }
 
   getStats (): PoolStats {
@@ -213,17 +213,17 @@ export class RedisPool<C extends RedisClient = any> {
   }
 }
 
+function mistakeOf (name: string, args: RedisArgument[]): string | undefined {
+  if (typeof name !== 'string' || name === '') return `The name of a command is ${showValue(name)}, but must be a string such as "get"`
+  if (needsAlone(name.toLowerCase(), args)) return `The command ${name} changes or blocks the connection, which all commands share: lend one with withConnection()`
+  const wrong = args.findIndex((arg) => typeof arg !== 'string' && typeof arg !== 'number' && !((arg as unknown) instanceof Uint8Array))
+  return wrong < 0 ? undefined : `Argument ${wrong + 1} of the command ${name} is ${showValue(args[wrong])}, but must be a string, a number or a Buffer`
+}
+
 function needsAlone (name: string, args: RedisArgument[]): boolean {
   if (ALONE.has(name)) return true
   if (name === 'client') return /^reply$/i.test(String(args[0]))
   return (name === 'xread' || name === 'xreadgroup') && args.some((arg) => typeof arg === 'string' && /^block$/i.test(arg))
-}
-
-function requireArguments (name: string, args: RedisArgument[]): void {
-  for (const [n, arg] of args.entries()) {
-    if (typeof arg === 'string' || typeof arg === 'number' || arg instanceof Uint8Array) continue
-    throw new OptionsInvalidError(`Argument ${n + 1} of the command ${name} is ${showValue(arg)}, but must be a string, a number or a Buffer`)
-  }
 }
 
 function ttlMs (ttl: Duration): number {
