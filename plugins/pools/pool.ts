@@ -62,6 +62,8 @@ const LONGEST_RETRY_MS = 1000
 /** How much earlier than `maxLifetime` some connections go, as a part of it, so that not all do at once. */
 const LIFETIME_JITTER = 0.1
 const WARN_EVERY_MS = 10_000
+/** A Node timer with more fires at once. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1
 /** How long a connection may take to say that it works, as a part of the time-out: there must be time for another one. */
 const CHECK_PART = 0.25
 
@@ -151,7 +153,7 @@ export class ConnectionPool<C> {
         this.#counts.timeouts++
         waiter.fail(this.#timeoutError(timeoutMs))
         this.#endIfDone()
-      }, timeoutMs)
+      }, Math.min(timeoutMs, LONGEST_TIMER_MS))
       signal?.addEventListener('abort', abort)
       this.#waiters.add(waiter)
       this.#serve()
@@ -161,6 +163,8 @@ export class ConnectionPool<C> {
   /** Takes back what was lent; with `lease`, only if it was not put back and lent to another since. Throws FST_SWOOLE_POOL_NOT_BORROWED. */
   put (connection: C, lease?: number): void {
     const held = this.#held.get(connection)
+    // A close that waited long enough has taken it.
+    if (held === undefined && this.#isClosed) return
     if (held?.state !== 'lent' || (lease !== undefined && lease !== held.lease)) throw new PoolNotBorrowedError(this.name, held === undefined ? 'is none of its' : 'was put back already')
     this.#lent--
     if (held.isBroken || held.isDoubtful) return this.#drop(held)

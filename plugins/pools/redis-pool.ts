@@ -74,7 +74,7 @@ export class RedisPool<C extends RedisClient = any> {
       try {
         return await fn(connection)
       } finally {
-        if (!this.#pool.isClosed) this.#pool.put(connection, lease)
+        this.#pool.put(connection, lease)
       }
     }
     if (signal === undefined) return await work()

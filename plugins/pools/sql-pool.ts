@@ -130,7 +130,8 @@ export class SqlPool<C extends object> {
       } catch (error) {
         if (!conflicts(attempt, error)) throw error
       }
-      await sleep(Math.random() * Math.min(FIRST_RETRY_MS * 2 ** attempt, LONGEST_RETRY_MS), undefined, { signal })
+      await sleep(Math.random() * Math.min(FIRST_RETRY_MS * 2 ** attempt, LONGEST_RETRY_MS))
+      signal?.throwIfAborted()
     }
   }
 
@@ -260,8 +261,7 @@ export class SqlPool<C extends object> {
     try {
       return await work()
     } finally {
-      // A close that waited long enough has taken it.
-      if (!this.#pool.isClosed) this.#pool.put(connection, lease)
+      this.#pool.put(connection, lease)
     }
   }
 
