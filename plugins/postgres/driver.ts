@@ -28,6 +28,11 @@ interface CancelConnection extends NodeJS.EventEmitter {
   cancel (processID: number, secretKey: number): void
 }
 
+interface Library {
+  readonly Connection: new (config: { ssl: unknown }) => CancelConnection
+  readonly Query: new (text: string, values: readonly unknown[], callback: Callback) => Query
+}
+
 /** A client that notes whether its statements change the session, and which are slow. */
 export function notingClient (Base: typeof Pg.Client, slow: SlowQueries): typeof Pg.Client {
   // A class of JavaScript that has more overloads than can be repeated.
@@ -40,15 +45,31 @@ export function notingClient (Base: typeof Pg.Client, slow: SlowQueries): typeof
       const text = typeof config === 'string' ? config : (config as { text?: unknown } | null)?.text
       if (!this.isChanged && effectOf(text).changesSession) this.isChanged = true
       const begunMs = slow.begin()
+      if (begunMs === undefined) return super.query(...given)
+      const end = () => slow.end(text, begunMs)
+      if (isQuery(config)) config.callback = endedBefore(config.callback, end)
       const result = super.query(...given)
-      if (begunMs !== undefined && result instanceof Promise) {
-        const end = () => slow.end(text, begunMs)
-        result.then(end, end)
-      }
+      if (result instanceof Promise) result.then(end, end)
       return result
     }
   }
   return NotingClient as unknown as typeof Pg.Client
+}
+
+type Callback = (error: Error | null, result: Pg.QueryResult | Pg.QueryResult[]) => void
+/** What is sent as it is; the types tell less of it. */
+interface Query { submit (connection: unknown): unknown, name?: string, callback?: Callback }
+
+function isQuery (config: unknown): config is Query & { callback: Callback } {
+  const { submit, callback } = config as Partial<Query>
+  return typeof submit === 'function' && typeof callback === 'function'
+}
+
+function endedBefore (callback: Callback, end: () => void): Callback {
+  return (error, result) => {
+    end()
+    callback(error, result)
+  }
 }
 
 /** A wrong password, database or certificate does not mend itself. */
@@ -72,7 +93,8 @@ export class PostgresDriver implements SqlDriver<Client> {
   /** What `release` of a client does, as those know it who come from the library. */
   onRelease: (client: Client, error?: Error | boolean) => void = () => {}
   readonly #connect: () => Promise<Client>
-  readonly #Connection: new (config: { ssl: unknown }) => CancelConnection
+  readonly #Connection: Library['Connection']
+  readonly #Query: Library['Query']
   readonly #settings: PostgresSettings
   readonly #names = new PreparedNames()
   /** What gives a client back to the pool of the library that made it, which then closes it. */
@@ -83,7 +105,8 @@ export class PostgresDriver implements SqlDriver<Client> {
   constructor (pg: object, connect: () => Promise<Client>, settings: PostgresSettings) {
     this.server = settings.server
     this.#connect = connect
-    this.#Connection = (pg as { Connection: new (config: { ssl: unknown }) => CancelConnection }).Connection
+    this.#Connection = (pg as Library).Connection
+    this.#Query = (pg as Library).Query
     this.#settings = settings
   }
 
@@ -150,14 +173,14 @@ export class PostgresDriver implements SqlDriver<Client> {
 
   async run (client: Client, text: string, values: readonly unknown[]): Promise<Answer> {
     const name = this.#settings.prepare ? this.#names.of(text) : undefined
-    if (name === undefined) return answerOf(await client.query({ text, values: values as unknown[] }))
+    if (name === undefined) return await this.#ask(client, text, values)
     try {
-      return answerOf(await client.query({ name, text, values: values as unknown[] }))
+      return await this.#ask(client, text, values, name)
     } catch (error) {
       if (!STALE.includes((error as { code?: string }).code!) || client.getTransactionStatus() !== 'I') throw error
       // It was refused before it did anything.
       this.#names.renew(text)
-      return answerOf(await client.query({ text, values: values as unknown[] }))
+      return await this.#ask(client, text, values)
     }
   }
 
@@ -176,6 +199,15 @@ export class PostgresDriver implements SqlDriver<Client> {
 
   isBroken (client: Client): boolean {
     return this.#broken.has(client)
+  }
+
+  /** The library copies a description of a statement by its property descriptors, which takes longer than all else that we do (bench/pools). */
+  #ask (client: Client, text: string, values: readonly unknown[], name?: string): Promise<Answer> {
+    return new Promise((resolve, reject) => {
+      const query = new this.#Query(text, values, (error, result) => error ? reject(error) : resolve(answerOf(result)))
+      query.name = name
+      client.query(query as never)
+    })
   }
 
   async #reset (client: Client): Promise<void> {
