@@ -102,13 +102,13 @@ export class SqlPool<C extends object> {
   }
 
   /** The rows of a statement. What is a value goes into `params`, which the server gets apart from the statement. */
-  async query<Row = Record<string, unknown>> (sql: string, params?: readonly unknown[], wait?: Wait): Promise<Row[]> {
-    return (await this.#run(sql, params, wait)).rows as Row[]
+  query<Row = Record<string, unknown>> (sql: string, params?: readonly unknown[], wait?: Wait): Promise<Row[]> {
+    return this.#run(sql, params, wait, 'rows') as Promise<Row[]>
   }
 
   /** How many rows a statement has changed. */
-  async execute (sql: string, params?: readonly unknown[], wait?: Wait): Promise<number> {
-    return (await this.#run(sql, params, wait)).affected
+  execute (sql: string, params?: readonly unknown[], wait?: Wait): Promise<number> {
+    return this.#run(sql, params, wait, 'affected')
   }
 
   /**
@@ -160,7 +160,7 @@ export class SqlPool<C extends object> {
     await this.#pool.close()
   }
 
-  async #run (sql: string, params: readonly unknown[] | undefined, wait: Wait | undefined): Promise<Answer> {
+  async #run<Part extends keyof Answer> (sql: string, params: readonly unknown[] | undefined, wait: Wait | undefined, part: Part): Promise<Answer[Part]> {
     if (typeof sql !== 'string') throw new OptionsInvalidError(`The statement is ${showValue(sql)}, but must be a string`)
     if (params !== undefined && !Array.isArray(params)) throw new OptionsInvalidError(`The parameters of a statement are ${showValue(params)}, but must be an array`)
     let timeoutMs: number | undefined
@@ -168,7 +168,13 @@ export class SqlPool<C extends object> {
     if (wait !== undefined) ({ timeoutMs, signal } = this.#waitOf('query', wait))
     const connection = (signal === undefined ? this.#pool.tryBorrow() : undefined) ?? await this.#pool.borrow(timeoutMs, signal)
     const work = this.#lent(connection, () => this.#driver.run(connection, sql, params ?? []))
-    return await this.#watched(connection, work, signal, this.#queryTimeoutMs)
+    try {
+      return (await this.#watched(connection, work, signal, this.#queryTimeoutMs))[part]
+    } catch (error) {
+      // From here on its stack is that of whoever asked, and not that of the socket on which it came.
+      if (error instanceof Error && error !== signal?.reason) Error.captureStackTrace(error)
+      throw error
+    }
   }
 
   async #attempt<T> (fn: (connection: C) => Promise<T> | T, timeoutMs: number | undefined, signal: AbortSignal | undefined, isolation: string | undefined, readOnly: boolean): Promise<T> {
