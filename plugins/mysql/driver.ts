@@ -7,19 +7,28 @@ import type { Answer, SlowQueries, SqlDriver } from '../pools/index.ts'
 /** What mysql2 has and its types do not tell. */
 type Core = CorePoolConnection & {
   readonly stream: { destroy (error: Error): void, once (event: 'close', listener: () => void): void, readonly destroyed: boolean }
+  config: Config
   readonly _fatalError: unknown
   readonly _protocolError: unknown
-  reset (callback: (error: Error | null) => void): void
 }
 export type Client = PoolConnection & { readonly connection: Core }
 
 type Callback = (error: Error | null, rows?: unknown, fields?: unknown) => void
 type Command = { once (event: 'end', listener: () => void): void, sql?: string } | undefined
 
+interface Config {
+  user?: string
+  password?: string
+  database?: string
+  charsetNumber: number
+}
+
 interface State {
   /** What was done on it since it was lent may have changed the session. */
   isChanged: boolean
   inTransaction: boolean
+  /** With which it was opened. */
+  readonly config: Config
 }
 
 /** A wrong password, database or certificate does not mend itself. */
@@ -54,7 +63,9 @@ export class MysqlDriver implements SqlDriver<Client> {
 
   async open (signal: AbortSignal): Promise<Client> {
     const core = await orAbort(this.#connect(), signal, (late) => destroy(late))
-    const state = { isChanged: false, inTransaction: false }
+    const state = { isChanged: false, inTransaction: false, config: core.config }
+    // The library has one object for all of its connections, in which it notes what one of them has as its user, database and character set.
+    core.config = Object.assign(Object.create(Object.getPrototypeOf(core.config)), core.config)
     this.#states.set(core, state)
     this.#note(core, state)
     const client = core.promise() as Client
@@ -151,10 +162,15 @@ export class MysqlDriver implements SqlDriver<Client> {
       if (begunMs !== undefined) command?.once('end', () => this.#slow.end(sql, begunMs))
       return command
     }
-    const { query, execute, changeUser } = core as unknown as Record<string, (...given: unknown[]) => Command>
+    const { query, execute, prepare, changeUser } = core as unknown as Record<string, (...given: unknown[]) => Command>
     Object.assign(core, {
       query: noted(query!),
       execute: noted(execute!),
+      prepare (...given: unknown[]) {
+        // It can be executed later, past us.
+        state.isChanged = true
+        return prepare!.apply(core, given)
+      },
       changeUser (...given: unknown[]) {
         state.isChanged = true
         return changeUser!.apply(core, given)
@@ -162,10 +178,13 @@ export class MysqlDriver implements SqlDriver<Client> {
     })
   }
 
+  /** To log in again is the only way back from another database and another character set: COM_RESET_CONNECTION leaves both. */
   async #reset (core: Core): Promise<void> {
-    await called((callback) => core.reset(callback))
-    this.#states.get(core)!.isChanged = false
-    this.#states.get(core)!.inTransaction = false
+    const state = this.#states.get(core)!
+    const { user, password, database, charsetNumber } = state.config
+    Object.assign(core.config, { user, password, database, charsetNumber })
+    await called((callback) => core.changeUser({}, callback))
+    Object.assign(state, { isChanged: false, inTransaction: false })
   }
 }
 

@@ -3,12 +3,15 @@
  * is reset before the next caller has it, which costs a round trip.
  */
 
-const LEADING = /^(?:\s|--[^\n]*\n|\/\*[\s\S]*?\*\/|\()*([a-z]+)/i
+/** A comment that MySQL executes is none. */
+const LEADING = /^(?:\s|--[^\n]*\n|\/\*(?!M?!)[\s\S]*?\*\/|\()*([a-z]+)/i
 /** Statements of which nothing is left in the session; what begins or ends a transaction is told otherwise. */
 const PLAIN = new Set(['select', 'insert', 'update', 'delete', 'with', 'values', 'table', 'merge', 'replace', 'explain', 'show', 'describe', 'begin', 'start', 'commit', 'end', 'rollback', 'abort', 'savepoint', 'release'])
 const BEGINS = new Set(['begin', 'start', 'savepoint', 'xa'])
-/** Functions and assignments that change the session within such a statement, and a second statement after it. */
-const CHANGES = /set_config|advisory|get_lock|into\s+(?:temp|@)|@\w*\s*:=|dblink_connect|lo_\w+|;\s*\S/i
+/** Functions and assignments that change the session within such a statement, what MySQL executes of a comment, and a second statement after it. */
+const CHANGES = /set_config|advisory|get_lock|:=|dblink_connect|lo_\w+|\/\*M?!|;\s*\S/i
+/** What they put into something is in a table that stays; others put rows into variables, and into tables that are the session's. */
+const PUTTING = new Set(['insert', 'replace', 'merge'])
 
 const MOST_KNOWN = 1000
 /** Of a longer text, which was made for this one time, nothing is kept. */
@@ -41,7 +44,7 @@ function readEffect (sql: string): Effect {
   const isTheOnly = !/;\s*\S/.test(sql)
   const isEnd = word === 'commit' || word === 'abort' || word === 'end' || (word === 'rollback' && !/^[\s\S]*\bto\b/i.test(sql))
   return {
-    changesSession: !PLAIN.has(word) || CHANGES.test(sql),
+    changesSession: !PLAIN.has(word) || CHANGES.test(sql) || (!PUTTING.has(word) && /\binto\b/i.test(sql)),
     beginsTransaction: BEGINS.has(word) || !isTheOnly,
     endsTransaction: isEnd && isTheOnly && !/\bchain\b/i.test(sql)
   }
