@@ -173,6 +173,14 @@ export class ConnectionPool<C> {
     else this.#offerAfter(held, reset)
   }
 
+  /** Closes what was lent, when it has answered all that it was asked, instead of lending it again. */
+  retire (connection: C): void {
+    const held = this.#held.get(connection)
+    if (held?.state !== 'lent') return
+    this.#lent--
+    this.#part(held)
+  }
+
   /** It is closed when it is put back: somebody may still be doing something with it. */
   doubt (connection: C): void {
     const held = this.#held.get(connection)

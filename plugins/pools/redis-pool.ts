@@ -186,7 +186,7 @@ export class RedisPool<C extends RedisClient = any> {
   /** Waits until all that is lent is back and all commands are answered, and closes. */
   async close (): Promise<void> {
     const closed = this.#pool.close()
-    if (this.#pool.leaseOf(this.shared) !== undefined) this.#pool.put(this.shared)
+    this.#pool.retire(this.shared)
     await closed
   }
 
