@@ -1,8 +1,10 @@
 import { once } from 'node:events'
+import type { Duplex } from 'node:stream'
 import type * as Pg from 'pg'
 import { TransactionAbortedError } from '../errors.ts'
 import { effectOf, orAbort } from '../pools/index.ts'
 import type { Answer, SlowQueries, SqlDriver } from '../pools/index.ts'
+import { Framing } from './framing.ts'
 import { PreparedNames } from './prepared-names.ts'
 
 /** What node-postgres has and its types do not tell. */
@@ -13,8 +15,8 @@ export interface Client extends Omit<Pg.PoolClient, 'connection'> {
   readonly secretKey: number
   readonly connectionParameters: { ssl?: unknown }
   readonly connection: { stream: { destroy (): void }, parsedStatements: Record<string, string> }
-  readonly _activeQuery: unknown
-  readonly _queryQueue: unknown[]
+  /** False: something was sent, and the server has not said yet that it is done with it. */
+  readonly readyForQuery: boolean
   /** '`I`': no transaction is open. */
   getTransactionStatus (): 'I' | 'T' | 'E' | null
   /** What was done on it since it was lent may have changed the session. */
@@ -33,12 +35,42 @@ interface Library {
   readonly Query: new (text: string, values: readonly unknown[], callback: Callback) => Query
 }
 
-/** A client that notes whether its statements change the session, and which are slow. */
+/** What is used of the connection below a client. */
+interface Wire {
+  stream: Duplex
+  attachListeners (stream: Pick<Duplex, 'on'>): void
+}
+
+interface BaseClient {
+  readonly connection: Wire
+  connect (callback: (error: Error | null, client?: unknown) => void): void
+  query (...given: unknown[]): unknown
+}
+
+/**
+ * A client that notes whether its statements change the session, and which are slow, and that closes its connection when what
+ * comes over it is not PostgreSQL's protocol.
+ */
 export function notingClient (Base: typeof Pg.Client, slow: SlowQueries): typeof Pg.Client {
   // A class of JavaScript that has more overloads than can be repeated.
-  const Client = Base as unknown as new (config: unknown) => { query (...given: unknown[]): unknown }
+  const Client = Base as unknown as new (config: unknown) => BaseClient
   class NotingClient extends Client {
     isChanged = false
+
+    constructor (config: unknown) {
+      super(config)
+      const { connection } = this
+      const attach = connection.attachListeners
+      connection.attachListeners = (stream) => attach.call(connection, framed(stream as Duplex))
+    }
+
+    override connect (callback: (error: Error | null, client?: unknown) => void): void {
+      super.connect((error, client) => {
+        // Otherwise it may go on to connect though nobody knows of it any more.
+        if (error) this.connection.stream.destroy()
+        callback(error, client)
+      })
+    }
 
     override query (...given: unknown[]): unknown {
       const [config] = given
@@ -54,6 +86,23 @@ export function notingClient (Base: typeof Pg.Client, slow: SlowQueries): typeof
     }
   }
   return NotingClient as unknown as typeof Pg.Client
+}
+
+/** The stream as the library's parser sees it: what is no message of the protocol does not reach it, and ends the connection. */
+function framed (stream: Duplex): Pick<Duplex, 'on'> {
+  return {
+    on (event: string, listener: (...given: any[]) => void) {
+      if (event !== 'data') return stream.on(event, listener)
+      const framing = new Framing(listener)
+      return stream.on('data', (chunk: Buffer) => {
+        try {
+          framing.receive(chunk)
+        } catch (error) {
+          stream.destroy(error as Error)
+        }
+      })
+    }
+  }
 }
 
 type Callback = (error: Error | null, result: Pg.QueryResult | Pg.QueryResult[]) => void
@@ -73,7 +122,7 @@ function endedBefore (callback: Callback, end: () => void): Callback {
 }
 
 /** A wrong password, database or certificate does not mend itself. */
-const FINAL = ['28000', '28P01', '3D000', '42501', 'ERR_TLS_CERT_ALTNAME_INVALID', 'SELF_SIGNED_CERT_IN_CHAIN', 'DEPTH_ZERO_SELF_SIGNED_CERT', 'UNABLE_TO_VERIFY_LEAF_SIGNATURE', 'CERT_HAS_EXPIRED']
+const FINAL = ['28000', '28P01', '3D000', '42501', 'ERR_TLS_CERT_ALTNAME_INVALID', 'SELF_SIGNED_CERT_IN_CHAIN', 'DEPTH_ZERO_SELF_SIGNED_CERT', 'UNABLE_TO_VERIFY_LEAF_SIGNATURE', 'UNABLE_TO_GET_ISSUER_CERT_LOCALLY', 'CERT_HAS_EXPIRED']
 const NO_TLS = 'The server does not support SSL connections'
 const CONFLICTS = ['40001', '40P01']
 /** The tables have changed since it was prepared; it is not there, or another is. */
@@ -133,21 +182,19 @@ export class PostgresDriver implements SqlDriver<Client> {
   }
 
   reset (client: Client): Promise<void> | undefined {
-    if (client._activeQuery == null && client._queryQueue.length === 0 && client.getTransactionStatus() === 'I' && !client.isChanged) return undefined
+    if (client.readyForQuery && client.getTransactionStatus() === 'I' && !client.isChanged) return undefined
     return this.#reset(client)
   }
 
   async close (client: Client): Promise<void> {
     const ended = once(client, 'end')
-    this.#releases.get(client)!(true)
+    this.#release(client)
     await ended
   }
 
   destroy (client: Client): void {
     client.connection.stream.destroy()
-    // It may have been given back already: the library then closes it anyway.
-    this.#releases.get(client)?.(true)
-    this.#releases.delete(client)
+    this.#release(client)
   }
 
   /** By the protocol's own request, on a connection of its own (PostgreSQL, "Canceling Requests in Progress"). */
@@ -156,6 +203,8 @@ export class PostgresDriver implements SqlDriver<Client> {
     const send = () => connection.cancel(processID, secretKey)
     connection.on('connect', () => ssl ? connection.requestSsl() : send())
     connection.on('sslconnect', send)
+    // The first is told by `once`; one that comes after it has nobody to go to.
+    connection.on('error', () => {})
     if (host?.startsWith('/')) connection.connect(`${host}/.s.PGSQL.${port}`)
     else connection.connect(port, host)
     // The server says nothing, and closes when it has told the other.
@@ -198,21 +247,36 @@ export class PostgresDriver implements SqlDriver<Client> {
   }
 
   isBroken (client: Client): boolean {
-    return this.#broken.has(client)
+    return this.#broken.has(client) || !client.readyForQuery
   }
 
   /** The library copies a description of a statement by its property descriptors, which takes longer than all else that we do (bench/pools). */
   #ask (client: Client, text: string, values: readonly unknown[], name?: string): Promise<Answer> {
     return new Promise((resolve, reject) => {
-      const query = new this.#Query(text, values, (error, result) => error ? reject(error) : resolve(answerOf(result)))
+      const query = new this.#Query(text, values, (error, result) => {
+        if (error) return reject(error)
+        try {
+          resolve(answerOf(result))
+        } catch (wrong) {
+          this.destroy(client)
+          reject(wrong)
+        }
+      })
       query.name = name
       client.query(query as never)
     })
   }
 
+  /** Back to the pool of the library, which closes it; once. */
+  #release (client: Client): void {
+    const release = this.#releases.get(client)
+    this.#releases.delete(client)
+    release?.(true)
+  }
+
   async #reset (client: Client): Promise<void> {
-    // What its borrower did not wait for.
-    if (client._activeQuery != null || client._queryQueue.length > 0) await once(client, 'drain')
+    // There is something that its borrower did not wait for, or the server has said goodbye: it does not get ready any more then.
+    if (!client.readyForQuery) await once(client, 'drain')
     if (client.getTransactionStatus() !== 'I') await client.query('ROLLBACK')
     if (!client.isChanged) return
     await client.query('DISCARD ALL')
@@ -221,7 +285,9 @@ export class PostgresDriver implements SqlDriver<Client> {
   }
 }
 
+/** Throws when there are not as many rows as the server says. */
 function answerOf (result: Pg.QueryResult | Pg.QueryResult[]): Answer {
-  const { rows, rowCount } = Array.isArray(result) ? result.at(-1)! : result
+  const { rows, rowCount, fields, command } = Array.isArray(result) ? result.at(-1)! : result
+  if (command === 'SELECT' && fields.length > 0 && rows.length !== rowCount) throw new Error(`PostgreSQL sent ${rows.length} of ${rowCount} rows`)
   return { rows, affected: rowCount ?? 0 }
 }

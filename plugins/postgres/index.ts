@@ -36,6 +36,8 @@ const postgres: FastifyPluginAsync<PostgresOptions> = async (fastify, { name, ..
     ...(name === undefined ? {} : { name })
   } as object)
   const { pool: library } = (name === undefined ? fastify.pg : fastify.pg[name]) as { pool: Library }
+  // It says so when a connection breaks that it has been given back to close; without a listener that ends the process.
+  library.on('error', () => {})
 
   const driver = new PostgresDriver(pg, library.connect.bind(library) as unknown as () => Promise<Client>, {
     name: poolName,

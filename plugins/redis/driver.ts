@@ -17,7 +17,7 @@ const EFFECTS = new Map<string, Partial<State>>([
 ])
 /** A wrong password, database or certificate does not mend itself. */
 const FINAL = /^(?:WRONGPASS|NOAUTH|NOPERM|ERR invalid password|ERR (?:DB|invalid DB) index|ERR invalid username)/i
-const FINAL_CODES = ['ERR_TLS_CERT_ALTNAME_INVALID', 'SELF_SIGNED_CERT_IN_CHAIN', 'DEPTH_ZERO_SELF_SIGNED_CERT', 'UNABLE_TO_VERIFY_LEAF_SIGNATURE', 'CERT_HAS_EXPIRED']
+const FINAL_CODES = ['ERR_TLS_CERT_ALTNAME_INVALID', 'SELF_SIGNED_CERT_IN_CHAIN', 'DEPTH_ZERO_SELF_SIGNED_CERT', 'UNABLE_TO_VERIFY_LEAF_SIGNATURE', 'UNABLE_TO_GET_ISSUER_CERT_LOCALLY', 'CERT_HAS_EXPIRED']
 
 interface State {
   isChanged: boolean
