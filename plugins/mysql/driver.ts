@@ -10,6 +10,7 @@ type Core = CorePoolConnection & {
   config: Config
   readonly _fatalError: unknown
   readonly _protocolError: unknown
+  _handleFatalError (error: Error): void
 }
 export type Client = PoolConnection & { readonly connection: Core }
 
@@ -27,6 +28,8 @@ interface State {
   /** What was done on it since it was lent may have changed the session. */
   isChanged: boolean
   inTransaction: boolean
+  /** The server has said that it closes the connection; it may take a while until that is seen. */
+  isEnding: boolean
   /** With which it was opened. */
   readonly config: Config
 }
@@ -38,6 +41,9 @@ const FINAL = [
 ]
 /** A deadlock, a lock that was not free in time, and what MariaDB says when its snapshot is too old. */
 const CONFLICTS = [1213, 1205, 1020]
+
+/** A shut-down, a KILL, a connection that was idle for too long; what is interrupted may be so by either kind of KILL. */
+const ENDING = [1053, 1152, 1184, 1317, 1927, 3169, 4031]
 
 export interface MysqlSettings {
   server: string
@@ -51,6 +57,7 @@ export class MysqlDriver implements SqlDriver<Client> {
   readonly #connect: () => Promise<Core>
   readonly #connectAlone: () => CoreConnection
   readonly #slow: SlowQueries
+  readonly #timeoutMs: number
   readonly #states = new WeakMap<Core, State>()
 
   /** `connect` gets a new connection of the library's pool, `connectAlone` one that is of no pool. */
@@ -59,15 +66,21 @@ export class MysqlDriver implements SqlDriver<Client> {
     this.#connect = connect as () => Promise<Core>
     this.#connectAlone = connectAlone
     this.#slow = slow
+    this.#timeoutMs = settings.timeoutMs
   }
 
   async open (signal: AbortSignal): Promise<Client> {
     const core = await orAbort(this.#connect(), signal, (late) => destroy(late))
-    const state = { isChanged: false, inTransaction: false, config: core.config }
+    const state = { isChanged: false, inTransaction: false, isEnding: false, config: core.config }
     // The library has one object for all of its connections, in which it notes what one of them has as its user, database and character set.
     core.config = Object.assign(Object.create(Object.getPrototypeOf(core.config)), core.config)
     this.#states.set(core, state)
     this.#note(core, state)
+    // A packet that is not the next one: the library would take what is in it for an answer.
+    core.on('warn' as 'error', (error: Error) => {
+      core._handleFatalError(error)
+      core.stream.destroy(error)
+    })
     const client = core.promise() as Client
     core.release = () => this.onRelease(client)
     return client
@@ -84,7 +97,8 @@ export class MysqlDriver implements SqlDriver<Client> {
   }
 
   reset ({ connection }: Client): Promise<unknown> | undefined {
-    const { isChanged, inTransaction } = this.#states.get(connection)!
+    const { isChanged, inTransaction, isEnding } = this.#states.get(connection)!
+    if (isEnding) return Promise.reject(new Error('The server closes the connection'))
     if (!isChanged && !inTransaction) return undefined
     return isChanged ? this.#reset(connection) : called((callback) => connection.query('ROLLBACK', callback))
   }
@@ -102,13 +116,14 @@ export class MysqlDriver implements SqlDriver<Client> {
   /** KILL QUERY, on a connection of its own. */
   async cancel ({ connection: { threadId } }: Client): Promise<void> {
     const killer = this.#connectAlone()
+    const killed = new Promise<void>((resolve, reject) => {
+      killer.on('error', reject)
+      killer.query(`KILL QUERY ${Number(threadId)}`, (error: Error | null) => error === null ? resolve() : reject(error))
+    })
     try {
-      await new Promise<void>((resolve, reject) => {
-        killer.on('error', reject)
-        killer.query(`KILL QUERY ${Number(threadId)}`, (error: Error | null) => error === null ? resolve() : reject(error))
-      })
+      await orAbort(killed, AbortSignal.timeout(this.#timeoutMs), () => {})
     } finally {
-      killer.destroy()
+      destroy(killer)
     }
   }
 
@@ -145,7 +160,7 @@ export class MysqlDriver implements SqlDriver<Client> {
   }
 
   isBroken ({ connection }: Client): boolean {
-    return connection.stream.destroyed || connection._fatalError != null || connection._protocolError != null
+    return this.#states.get(connection)!.isEnding || connection.stream.destroyed || connection._fatalError != null || connection._protocolError != null
   }
 
   /** Notes what each statement may leave behind, whoever sends it, and which are slow. */
@@ -157,6 +172,14 @@ export class MysqlDriver implements SqlDriver<Client> {
       if (changesSession) state.isChanged = true
       if (beginsTransaction) state.inTransaction = true
       if (endsTransaction) state.inTransaction = false
+      const callback = given.at(-1)
+      if (typeof callback === 'function') {
+        given[given.length - 1] = (...answer: unknown[]) => {
+          const [error] = answer as [{ errno?: number } | null]
+          if (error != null && ENDING.includes(error.errno!)) state.isEnding = true
+          callback(...answer)
+        }
+      }
       const begunMs = this.#slow.begin()
       const command = send.apply(core, given)
       if (begunMs !== undefined) command?.once('end', () => this.#slow.end(sql, begunMs))
@@ -189,8 +212,8 @@ export class MysqlDriver implements SqlDriver<Client> {
 }
 
 /** With an error, so that whoever waits for an answer on it hears of it. */
-function destroy (core: Core): void {
-  core.stream.destroy(new Error('The connection was closed by its pool'))
+export function destroy (connection: CoreConnection): void {
+  (connection as Core).stream.destroy(new Error('The connection was closed by its pool'))
 }
 
 function called (call: (callback: Callback) => unknown): Promise<void> {

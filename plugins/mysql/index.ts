@@ -5,7 +5,7 @@ import { resolveOptions } from '../options/index.ts'
 import type { ResolvedOptions, SwooleOptions } from '../options/index.ts'
 import { SlowQueries, SqlPool, completedUrl, importOptional, openPool, serverOf } from '../pools/index.ts'
 import type { ConnectionPool } from '../pools/index.ts'
-import { MysqlDriver } from './driver.ts'
+import { MysqlDriver, destroy } from './driver.ts'
 import type { Client } from './driver.ts'
 
 type Block = NonNullable<Exclude<SwooleOptions['database'], false | undefined>['mysql']>
@@ -77,7 +77,7 @@ async function answers (connectAlone: () => CoreConnection): Promise<void> {
       connection.connect((error) => error === null ? resolve() : reject(error))
     })
   } finally {
-    connection.destroy()
+    destroy(connection)
   }
 }
 
