@@ -16,7 +16,7 @@ const directions = [
     except: [`./${name}`, './options', './shared-memory', './values', './items', './pools', './redis-engine', './errors.ts', './runtime.ts'],
     message: 'A plugin uses another by its decorator, not by its files.'
   })),
-  { target: ['./plugins', './cli'], from: ['./test', './bench', './server.ts'], message: 'What is shipped does not import what is not.' }
+  { target: ['./plugins', './cli'], from: ['./test', './bench', './examples', './server.ts'], message: 'What is shipped does not import what is not.' }
 ]
 
 export default [
