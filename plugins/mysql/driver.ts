@@ -1,6 +1,6 @@
 import type { Connection as CoreConnection, PoolConnection as CorePoolConnection } from 'mysql2'
 import type { PoolConnection } from 'mysql2/promise'
-import { OptionsInvalidError } from '../errors.ts'
+import { OptionsInvalidError, TransactionAbortedError } from '../errors.ts'
 import { effectOf, orAbort } from '../pools/index.ts'
 import type { Answer, SlowQueries, SqlDriver } from '../pools/index.ts'
 
@@ -10,6 +10,7 @@ type Core = CorePoolConnection & {
   config: Config
   readonly _fatalError: unknown
   readonly _protocolError: unknown
+  readonly _command: unknown
   _handleFatalError (error: Error): void
 }
 export type Client = PoolConnection & { readonly connection: Core }
@@ -30,6 +31,8 @@ interface State {
   inTransaction: boolean
   /** The server has said that it closes the connection; it may take a while until that is seen. */
   isEnding: boolean
+  /** A statement has met another transaction: the server may have rolled back all that was done before it. */
+  hasConflict: boolean
   /** With which it was opened. */
   readonly config: Config
 }
@@ -45,7 +48,11 @@ const CONFLICTS = [1213, 1205, 1020]
 /** A shut-down, a KILL, a connection that was idle for too long; what is interrupted may be so by either kind of KILL. */
 const ENDING = [1053, 1152, 1184, 1317, 1927, 3169, 4031]
 
+const IN_TRANSACTION = 1
+
 export interface MysqlSettings {
+  /** Of the pool. */
+  name: string
   server: string
   timeoutMs: number
 }
@@ -57,6 +64,7 @@ export class MysqlDriver implements SqlDriver<Client> {
   readonly #connect: () => Promise<Core>
   readonly #connectAlone: () => CoreConnection
   readonly #slow: SlowQueries
+  readonly #name: string
   readonly #timeoutMs: number
   readonly #states = new WeakMap<Core, State>()
 
@@ -66,12 +74,13 @@ export class MysqlDriver implements SqlDriver<Client> {
     this.#connect = connect as () => Promise<Core>
     this.#connectAlone = connectAlone
     this.#slow = slow
+    this.#name = settings.name
     this.#timeoutMs = settings.timeoutMs
   }
 
   async open (signal: AbortSignal): Promise<Client> {
     const core = await orAbort(this.#connect(), signal, (late) => destroy(late))
-    const state = { isChanged: false, inTransaction: false, isEnding: false, config: core.config }
+    const state = { isChanged: false, inTransaction: false, isEnding: false, hasConflict: false, config: core.config }
     // The library has one object for all of its connections, in which it notes what one of them has as its user, database and character set.
     core.config = Object.assign(Object.create(Object.getPrototypeOf(core.config)), core.config)
     this.#states.set(core, state)
@@ -99,7 +108,8 @@ export class MysqlDriver implements SqlDriver<Client> {
   reset ({ connection }: Client): Promise<unknown> | undefined {
     const { isChanged, inTransaction, isEnding } = this.#states.get(connection)!
     if (isEnding) return Promise.reject(new Error('The server closes the connection'))
-    if (!isChanged && !inTransaction) return undefined
+    // A statement that its borrower did not wait for is not to be in the way of the next one's.
+    if (!isChanged && !inTransaction && connection._command == null) return undefined
     return isChanged ? this.#reset(connection) : called((callback) => connection.query('ROLLBACK', callback))
   }
 
@@ -148,11 +158,14 @@ export class MysqlDriver implements SqlDriver<Client> {
       await called((callback) => connection.query(`SET TRANSACTION ISOLATION LEVEL ${isolation}`, callback))
       this.#states.get(connection)!.isChanged = isChanged
     }
+    this.#states.get(connection)!.hasConflict = false
     await called((callback) => connection.query(readOnly ? 'START TRANSACTION READ ONLY' : 'START TRANSACTION', callback))
   }
 
-  commit ({ connection }: Client): Promise<unknown> {
-    return called((callback) => connection.query('COMMIT', callback))
+  async commit ({ connection }: Client): Promise<void> {
+    // There is nothing left to commit then, which the server takes for no error.
+    if (this.#states.get(connection)!.hasConflict && !(await isInTransaction(connection))) throw new TransactionAbortedError(this.#name, 'another one was in its way')
+    await called((callback) => connection.query('COMMIT', callback))
   }
 
   isConflict (error: unknown): boolean {
@@ -177,6 +190,7 @@ export class MysqlDriver implements SqlDriver<Client> {
         given[given.length - 1] = (...answer: unknown[]) => {
           const [error] = answer as [{ errno?: number } | null]
           if (error != null && ENDING.includes(error.errno!)) state.isEnding = true
+          if (this.isConflict(error)) state.hasConflict = true
           callback(...answer)
         }
       }
@@ -214,6 +228,12 @@ export class MysqlDriver implements SqlDriver<Client> {
 /** With an error, so that whoever waits for an answer on it hears of it. */
 export function destroy (connection: CoreConnection): void {
   (connection as Core).stream.destroy(new Error('The connection was closed by its pool'))
+}
+
+function isInTransaction (core: Core): Promise<boolean> {
+  return new Promise<boolean>((resolve, reject) => {
+    core.query('DO 0', (error: Error | null, answer: unknown) => error === null ? resolve(((answer as { serverStatus: number }).serverStatus & IN_TRANSACTION) !== 0) : reject(error))
+  })
 }
 
 function called (call: (callback: Callback) => unknown): Promise<void> {

@@ -45,7 +45,7 @@ const mysql: FastifyPluginAsync<MysqlOptions> = async (fastify, { name, ...given
   const driver = new MysqlDriver(async () => {
     const getConnection = await (connections ?? registered())
     return await new Promise((resolve, reject) => getConnection((error, connection) => error === null ? resolve(connection!) : reject(error)))
-  }, connectAlone, slow, { server: serverOf('MySQL', options), timeoutMs: options.timeout })
+  }, connectAlone, slow, { name: poolName, server: serverOf('MySQL', options), timeoutMs: options.timeout })
 
   let pool: ConnectionPool<Client> | undefined
   await openPool(fastify, poolName, driver, options, (opened) => {

@@ -204,6 +204,12 @@ t.test('mysql', async t => {
     t.same(await ask(), [{ n: 5 }])
   })
 
+  t.test('a statement that nobody waited for is not in the way of the next borrower', async t => {
+    let isDone = false
+    await pool.withConnection((connection) => { connection.query('SELECT SLEEP(0.2)').then(() => { isDone = true }) })
+    await pool.withConnection(() => { t.ok(isDone) })
+  })
+
   t.test('a character set of the options is that of every borrower', async t => {
     const { pool } = await openSubject(t, 'mysql', server, { poolSize: 1, clientOptions: { charset: 'UTF8MB4_UNICODE_CI' } }) as { pool: SqlPool<PoolConnection> }
     const state = () => pool.query('SELECT @@character_set_client AS client, @@collation_connection AS collation')
