@@ -59,6 +59,7 @@ interface Waiter<C> {
 
 const FIRST_RETRY_MS = 20
 const LONGEST_RETRY_MS = 1000
+const RETRY_PART = 0.2
 /** How much earlier than `maxLifetime` some connections go, as a part of it, so that not all do at once. */
 const LIFETIME_JITTER = 0.1
 const WARN_EVERY_MS = 10_000
@@ -103,6 +104,11 @@ export class ConnectionPool<C> {
     this.#log = log
     this.#share = share
     share?.onChange(() => this.#onShare())
+  }
+
+  /** How long `borrow` waits when it is not told. */
+  get timeoutMs (): number {
+    return this.#options.timeoutMs
   }
 
   /** All is closed, or was given up. */
@@ -346,7 +352,8 @@ export class ConnectionPool<C> {
         this.#retry = undefined
         this.#grow()
       }, this.#retryMs * (1 + Math.random()))
-      this.#retryMs = Math.min(this.#retryMs * 2, LONGEST_RETRY_MS)
+      // Who comes now is to see a further attempt within his time.
+      this.#retryMs = Math.min(this.#retryMs * 2, LONGEST_RETRY_MS, this.#options.timeoutMs * RETRY_PART)
     }
   }
 

@@ -63,6 +63,8 @@ export class SqlPool<C extends object> {
   readonly #queryTimeoutMs: number
   readonly #log: PoolLog
   readonly #scopes = new AsyncLocalStorage<Scope<C>>()
+  /** What ran on them was ended; they are cut then, and come back though nobody puts them back. */
+  readonly #cancelled = new WeakSet<C>()
 
   constructor (pool: ConnectionPool<C>, driver: SqlDriver<C>, queryTimeoutMs: number, log: PoolLog) {
     this.#pool = pool
@@ -227,29 +229,32 @@ export class SqlPool<C extends object> {
 
   /** A connection that broke before it has begun anything is as good as none: another one is taken. */
   async #begun (timeoutMs: number | undefined, signal: AbortSignal | undefined, isolation: string | undefined, readOnly: boolean): Promise<C> {
+    const deadlineMs = performance.now() + (timeoutMs ?? this.#pool.timeoutMs)
     for (let attempt = 0; ; attempt++) {
-      const connection = await this.#pool.borrow(timeoutMs, signal)
+      const connection = await this.#pool.borrow(Math.max(0, deadlineMs - performance.now()), signal)
+      const lease = this.#pool.leaseOf(connection)
       try {
         await this.#bounded(connection, this.#driver.begin(connection, isolation, readOnly))
         return connection
       } catch (error) {
-        const isBroken = this.#driver.isBroken(connection)
+        const isAgain = this.#driver.isBroken(connection) && !this.#cancelled.has(connection) && performance.now() < deadlineMs
         this.#pool.doubt(connection)
-        this.#pool.put(connection)
-        if (!isBroken || attempt === this.#pool.stats().size) throw error
+        this.#giveBack(connection, lease)
+        if (!isAgain || attempt === this.#pool.stats().size) throw error
       }
     }
   }
 
   async #ended (connection: C, end: () => Promise<unknown>): Promise<void> {
-    if (this.#pool.leaseOf(connection) === undefined) return this.#pool.put(connection)
+    const lease = this.#pool.leaseOf(connection)
+    if (lease === undefined) return this.#pool.put(connection)
     try {
       await this.#bounded(connection, end())
     } catch (error) {
       this.#pool.doubt(connection)
       throw error
     } finally {
-      this.#pool.put(connection)
+      this.#giveBack(connection, lease)
     }
   }
 
@@ -267,8 +272,14 @@ export class SqlPool<C extends object> {
     try {
       return await work()
     } finally {
-      this.#pool.put(connection, lease)
+      this.#giveBack(connection, lease)
     }
+  }
+
+  /** Throws FST_SWOOLE_POOL_NOT_BORROWED when it was put back before, unless that was done for the borrower. */
+  #giveBack (connection: C, lease: number | undefined): void {
+    const isBack = this.#cancelled.has(connection) && (lease === undefined || this.#pool.leaseOf(connection) !== lease)
+    if (!isBack) this.#pool.put(connection, lease)
   }
 
   /** The work, until its time is over or its signal aborts: it is then ended on the server, and the connection closed. */
@@ -277,7 +288,7 @@ export class SqlPool<C extends object> {
     const lease = this.#pool.leaseOf(connection)
     return new Promise<T>((resolve, reject) => {
       const end = (error: unknown) => {
-        if (lease === this.#pool.leaseOf(connection)) this.#cancel(connection)
+        if (lease !== undefined && lease === this.#pool.leaseOf(connection)) this.#cancel(connection, lease)
         finish()
         reject(error)
       }
@@ -297,11 +308,16 @@ export class SqlPool<C extends object> {
     return this.#watched(connection, work, undefined, this.#queryTimeoutMs)
   }
 
-  #cancel (connection: C): void {
+  /** The connection comes back when that is done, even if the client library never ends what ran on it. */
+  #cancel (connection: C, lease: number): void {
     this.#pool.doubt(connection)
+    this.#cancelled.add(connection)
     this.#driver.cancel(connection).catch((error: unknown) => {
       this.#log.warn({ err: error, pool: this.#pool.name }, 'a statement could not be cancelled on the server: its connection was cut')
-    }).finally(() => this.#driver.destroy(connection))
+    }).finally(() => {
+      this.#driver.destroy(connection)
+      if (this.#pool.leaseOf(connection) === lease) this.#pool.put(connection, lease)
+    })
   }
 
   #waitOf (what: string, wait: Wait | undefined): { timeoutMs: number | undefined, signal: AbortSignal | undefined } {
