@@ -1,3 +1,4 @@
+import type { Duplex } from 'node:stream'
 import type { Connection as CoreConnection, PoolConnection as CorePoolConnection } from 'mysql2'
 import type { PoolConnection } from 'mysql2/promise'
 import { OptionsInvalidError, TransactionAbortedError } from '../errors.ts'
@@ -6,11 +7,13 @@ import type { Answer, SlowQueries, SqlDriver } from '../pools/index.ts'
 
 /** What mysql2 has and its types do not tell. */
 type Core = CorePoolConnection & {
-  readonly stream: { destroy (error: Error): void, once (event: 'close', listener: () => void): void, readonly destroyed: boolean }
+  readonly stream: Duplex
   config: Config
   readonly _fatalError: unknown
   readonly _protocolError: unknown
   readonly _command: unknown
+  /** What it does with the next chunk. */
+  readonly packetParser: { readonly execute: unknown }
   _handleFatalError (error: Error): void
 }
 export type Client = PoolConnection & { readonly connection: Core }
@@ -89,6 +92,9 @@ export class MysqlDriver implements SqlDriver<Client> {
     core.on('warn' as 'error', (error: Error) => {
       core._handleFatalError(error)
       core.stream.destroy(error)
+    })
+    core.stream.on('data', () => {
+      if (core._command == null && core.packetParser.execute !== betweenPackets(core)) destroy(core)
     })
     const client = core.promise() as Client
     core.release = () => this.onRelease(client)
@@ -228,6 +234,11 @@ export class MysqlDriver implements SqlDriver<Client> {
 /** With an error, so that whoever waits for an answer on it hears of it. */
 export function destroy (connection: CoreConnection): void {
   (connection as Core).stream.destroy(new Error('The connection was closed by its pool'))
+}
+
+/** It has read all packets that have come: an answer has ended, and there is no part of another thing behind it. */
+function betweenPackets ({ packetParser }: Core): unknown {
+  return (Object.getPrototypeOf(packetParser) as { executeStart: unknown }).executeStart
 }
 
 function isInTransaction (core: Core): Promise<boolean> {
