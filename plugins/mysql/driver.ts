@@ -11,7 +11,9 @@ type Core = CorePoolConnection & {
   config: Config
   readonly _fatalError: unknown
   readonly _protocolError: unknown
-  readonly _command: unknown
+  /** What is under way; its `next` is null when it has ended, and says so. */
+  readonly _command: { readonly next: unknown } | null | undefined
+  readonly _commands: { readonly length: number }
   /** What it does with the next chunk. */
   readonly packetParser: { readonly execute: unknown }
   _handleFatalError (error: Error): void
@@ -115,7 +117,7 @@ export class MysqlDriver implements SqlDriver<Client> {
     const { isChanged, inTransaction, isEnding } = this.#states.get(connection)!
     if (isEnding) return Promise.reject(new Error('The server closes the connection'))
     // A statement that its borrower did not wait for is not to be in the way of the next one's.
-    if (!isChanged && !inTransaction && connection._command == null) return undefined
+    if (!isChanged && !inTransaction && !isBusy(connection)) return undefined
     return isChanged ? this.#reset(connection) : called((callback) => connection.query('ROLLBACK', callback))
   }
 
@@ -239,6 +241,10 @@ export function destroy (connection: CoreConnection): void {
 /** It has read all packets that have come: an answer has ended, and there is no part of another thing behind it. */
 function betweenPackets ({ packetParser }: Core): unknown {
   return (Object.getPrototypeOf(packetParser) as { executeStart: unknown }).executeStart
+}
+
+function isBusy ({ _command: command, _commands: { length } }: Core): boolean {
+  return length > 0 || (command != null && command.next !== null)
 }
 
 function isInTransaction (core: Core): Promise<boolean> {

@@ -16,12 +16,17 @@ export interface Address {
 export function completedUrl (path: string, { url, host, port, user, password, database }: Address & { url: string }): string {
   if (!URL.canParse(url)) throw new OptionsInvalidError(`${path} cannot be read as a URL: give scheme://user:password@host:port/database, with what is no letter or digit in them percent-encoded`)
   const full = new URL(url)
-  full.hostname ||= host
+  full.hostname ||= hostInUrl(host)
   full.port ||= String(port)
   full.username ||= encodeURIComponent(user ?? '')
   full.password ||= encodeURIComponent(password ?? '')
   if (full.pathname === '' || full.pathname === '/') full.pathname = `/${encodeURIComponent(database ?? '')}`
   return full.href
+}
+
+/** An address of IPv6 is in brackets there, and the path of a socket encoded. */
+function hostInUrl (host: string): string {
+  return host.includes(':') ? `[${host}]` : encodeURIComponent(host)
 }
 
 /** For messages: where the server is, without who connects. */

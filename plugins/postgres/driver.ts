@@ -124,6 +124,7 @@ function endedBefore (callback: Callback, end: () => void): Callback {
 /** A wrong password, database or certificate does not mend itself. */
 const FINAL = ['28000', '28P01', '3D000', '42501', 'ERR_TLS_CERT_ALTNAME_INVALID', 'SELF_SIGNED_CERT_IN_CHAIN', 'DEPTH_ZERO_SELF_SIGNED_CERT', 'UNABLE_TO_VERIFY_LEAF_SIGNATURE', 'UNABLE_TO_GET_ISSUER_CERT_LOCALLY', 'CERT_HAS_EXPIRED']
 const NO_TLS = 'The server does not support SSL connections'
+const NO_PASSWORD = /client password must be a/
 const CONFLICTS = ['40001', '40P01']
 /** The tables have changed since it was prepared; it is not there, or another is. */
 const STALE = ['0A000', '26000', '42P05']
@@ -216,8 +217,8 @@ export class PostgresDriver implements SqlDriver<Client> {
   }
 
   isFinal (error: unknown): boolean {
-    const { code = '', message } = error as { code?: string, message?: string }
-    return FINAL.includes(code) || message === NO_TLS
+    const { code = '', message = '' } = error as { code?: string, message?: string }
+    return FINAL.includes(code) || message === NO_TLS || NO_PASSWORD.test(message)
   }
 
   async run (client: Client, text: string, values: readonly unknown[]): Promise<Answer> {

@@ -32,14 +32,14 @@ const postgres: FastifyPluginAsync<PostgresOptions> = async (fastify, { name, ..
     Client: notingClient(pg.Client, slow),
     max: options.poolSize,
     idleTimeoutMillis: 0,
-    pg,
+    pg: Object.create(pg, { Pool: { value: lendingPool(pg.Pool) } }),
     ...(name === undefined ? {} : { name })
   } as object)
-  const { pool: library } = (name === undefined ? fastify.pg : fastify.pg[name]) as { pool: Library }
+  const { pool: library } = (name === undefined ? fastify.pg : fastify.pg[name]) as unknown as { pool: Library }
   // It says so when a connection breaks that it has been given back to close; without a listener that ends the process.
   library.on('error', () => {})
 
-  const driver = new PostgresDriver(pg, library.connect.bind(library) as unknown as () => Promise<Client>, {
+  const driver = new PostgresDriver(pg, () => library.open(), {
     name: poolName,
     server: serverOf('PostgreSQL', options),
     prepare: options.prepare,
@@ -63,21 +63,45 @@ function clientConfig (options: Resolved): Pg.PoolConfig {
   }
 }
 
-type Library = Pg.Pool
 type Connected = (error: Error | undefined, client: Client | undefined, release: (error?: Error | boolean) => void) => void
+type Connect = (callback?: Connected) => Promise<Client> | undefined
 
-/** `fastify.pg` has the same connections: what it asks its own pool for comes from ours. */
+interface Library {
+  /** What `connect` does. */
+  lend: Connect
+  /** A new client. */
+  open (): Promise<Client>
+  on (event: 'error', listener: () => void): unknown
+}
+
+/** The pool of the library, which makes the clients and closes them. Who asks it for one has one of ours: it is there from the start, for the plugin keeps its methods. */
+function lendingPool (Base: typeof Pg.Pool): new (config: unknown) => Library {
+  // A class of JavaScript that has more overloads than can be repeated.
+  const Pool = Base as unknown as new (config: unknown) => { connect (callback?: Connected): unknown, on: Library['on'] }
+  return class LendingPool extends Pool {
+    lend: Connect = () => undefined
+
+    override connect (callback?: Connected): unknown {
+      return this.lend(callback)
+    }
+
+    open (): Promise<Client> {
+      return super.connect() as Promise<Client>
+    }
+  }
+}
+
+/** `fastify.pg` has the same connections as our pool. */
 function lendThrough (pool: ConnectionPool<Client>, driver: PostgresDriver, library: Library): void {
   const release = (client: Client, error?: Error | boolean) => {
     if (error) pool.doubt(client)
     pool.put(client)
   }
   driver.onRelease = release
-  const connect = (callback?: Connected): Promise<Client> | undefined => {
+  library.lend = (callback) => {
     if (callback === undefined) return pool.borrow()
     pool.borrow().then((client) => callback(undefined, client, (error) => release(client, error)), (error: Error) => callback(error, undefined, () => {}))
   }
-  library.connect = connect as unknown as Library['connect']
 }
 
 export default fp(postgres, { fastify: '5.x', name: 'fastify-swoole-postgres' })

@@ -23,9 +23,17 @@ export type { RedisPool } from '../pools/index.ts'
 const redis: FastifyPluginAsync<RedisOptions> = async (fastify, { name, ...given }) => {
   const options = (resolveOptions({ database: { redis: given } }).database as { redis: Resolved }).redis
   const [{ default: plugin }, ioredis] = await importOptional('A Redis pool', ['@fastify/redis', 'ioredis'], () => Promise.all([import('@fastify/redis'), import('ioredis')]))
-  const driver = new RedisDriver(clientFactory(ioredis, options, name ?? 'redis'), { server: serverName(options), database: options.cluster === null ? options.database : 0 })
+  const driver = new RedisDriver(clientFactory(ioredis, options, name ?? 'redis'), { server: serverName(options), database: databaseOf(options) })
   const pool = await openPool<Client, RedisPool<Client>>(fastify, name ?? 'redis', driver, options, (pool) => new RedisPool(pool as never, options.timeout))
   await fastify.register(plugin as unknown as FastifyPluginAsync<object>, { client: pool.shared, ...(name === undefined ? {} : { namespace: name }) } as object)
+}
+
+function databaseOf ({ url, cluster, sentinels, ...options }: Resolved): number {
+  if (cluster !== null) return 0
+  if (url === null || sentinels !== null) return options.database
+  const path = new URL(completedUrl('database.redis.url', { ...options, url })).pathname.slice(1)
+  if (!/^\d+$/.test(path)) throw new OptionsInvalidError('database.redis.url has a path that is not the number of a database: give redis://host:port/0')
+  return Number(path)
 }
 
 function serverName (options: Resolved): string {
