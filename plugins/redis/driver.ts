@@ -59,8 +59,10 @@ export class RedisDriver implements Driver<Client> {
       throw signal.aborted ? error : reason ?? error
     }
     client.off('error', hear)
-    // Without a listener it would print them.
-    client.on('error', () => {})
+    // Without a listener it would print them. After an answer that nobody has asked for, the next ones would go to the wrong callers.
+    client.on('error', (error: Error) => {
+      if (error.message.startsWith('Command queue state error')) (client as { stream?: Duplex }).stream?.destroy(error)
+    })
     if (isShared) this.#shared = client
     this.#note(client)
     return client

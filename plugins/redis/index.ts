@@ -20,6 +20,10 @@ export type RedisOptions = Block & {
 export type { Client as RedisClient } from './driver.ts'
 export type { RedisPool } from '../pools/index.ts'
 
+const FIRST_RETRY_MS = 50
+const LONGEST_RETRY_MS = 2000
+const RETRY_PART = 0.2
+
 const redis: FastifyPluginAsync<RedisOptions> = async (fastify, { name, ...given }) => {
   const options = (resolveOptions({ database: { redis: given } }).database as { redis: Resolved }).redis
   const [{ default: plugin }, ioredis] = await importOptional('A Redis pool', ['@fastify/redis', 'ioredis'], () => Promise.all([import('@fastify/redis'), import('ioredis')]))
@@ -52,6 +56,8 @@ function clientFactory (ioredis: typeof Ioredis, options: Resolved, name: string
     ...(tls ? { tls: {} } : {}),
     // What was sent when a connection is lost may have been done: it is not sent again.
     maxRetriesPerRequest: 0,
+    // Who comes while the server is away is to see a further attempt within his time.
+    retryStrategy: (attempts) => Math.min(attempts * FIRST_RETRY_MS, LONGEST_RETRY_MS, timeout * RETRY_PART),
     ...(isShared ? { socketTimeout: options.commandTimeout === 0 ? undefined : options.commandTimeout } : {}),
     ...clientOptions,
     connectTimeout: timeout,
