@@ -51,14 +51,38 @@ function readEffect (sql: string): Effect {
 }
 
 const LONGEST_SHAPE = 500
-/** Comments, strings of all kinds, numbers. */
-const LITERALS = /--[^\n]*|\/\*[\s\S]*?\*\/|\$(\w*)\$[\s\S]*?\$\1\$|[a-z]?'(?:[^'\\]|\\[\s\S]|'')*(?:'|$)|"(?:[^"\\]|\\[\s\S]|"")*(?:"|$)|(?<![\w$])\d[\w.]*/gi
+/** Comments; names in backquotes; strings of all kinds, and numbers. What has no end goes to the end. */
+const PARTS = /(?<comment>--[^\n]*|#(?![>-])[^\n]*|\/\*[\s\S]*?(?:\*\/|$))|(?<name>`[^`]*(?:`|$))|(?<![\w$])\$(\w*)\$[\s\S]*?(?:\$\3\$|$)|[a-z]?'(?:[^']|'')*(?:'|$)|"(?:[^"]|"")*(?:"|$)|(?<![\w$])\d[\w.]*/gi
 const LISTS = /\(\s*\?(?:\s*,\s*\?)+\s*\)/g
 
 /** The statement without what is of one call: literals are `?`, whatever is in quotes with them, and there are no comments. */
 export function shapeOf (sql: unknown): string {
   if (typeof sql !== 'string') return 'a statement of no text'
-  const shape = sql.slice(0, LONGEST_SHAPE * 20).replace(LITERALS, (found) => found.startsWith('--') || found.startsWith('/*') ? ' ' : '?')
-    .replace(/\s+/g, ' ').replace(LISTS, '(?, …)').trim()
+  const text = sql.slice(0, LONGEST_SHAPE * 20)
+  let shape = ''
+  let end = 0
+  for (const { 0: part, index, groups } of text.matchAll(PARTS)) {
+    const { comment, name } = groups!
+    shape += text.slice(end, index)
+    end = index + part.length
+    if (isDoubtful(part, comment, name)) {
+      shape += '…'
+      end = text.length
+      break
+    }
+    shape += comment !== undefined ? ' ' : name ?? '?'
+  }
+  shape = (shape + text.slice(end)).replace(/\s+/g, ' ').replace(LISTS, '(?, …)').trim()
   return shape.length > LONGEST_SHAPE ? `${shape.slice(0, LONGEST_SHAPE - 1)}…` : shape
+}
+
+/**
+ * Whether another server, or another setting of it, would see the end of it somewhere else, and a literal in what comes after: by a
+ * backslash before a quote, by a comment within a comment, by what is a comment for one and an operator for another.
+ */
+function isDoubtful (part: string, comment: string | undefined, name: string | undefined): boolean {
+  if (name !== undefined) return !/^`[\w$ .-]*`$/.test(name)
+  if (comment === undefined) return /\\['"]/.test(part)
+  if (comment.startsWith('/*')) return comment.indexOf('/*', 2) >= 0
+  return !/^--(?:\s|$)/.test(comment) && /['"`$]/.test(comment)
 }

@@ -79,7 +79,9 @@ export function notingClient (Base: typeof Pg.Client, slow: SlowQueries): typeof
       const begunMs = slow.begin()
       if (begunMs === undefined) return super.query(...given)
       const end = () => slow.end(text, begunMs)
+      const callback = given.at(-1)
       if (isQuery(config)) config.callback = endedBefore(config.callback, end)
+      else if (typeof callback === 'function') given[given.length - 1] = endedBefore(callback as Callback, end)
       const result = super.query(...given)
       if (result instanceof Promise) result.then(end, end)
       return result
