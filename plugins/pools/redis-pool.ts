@@ -18,12 +18,18 @@ export interface RedisPipeline {
   exec (): Promise<Array<[error: Error | null, result: unknown]> | null>
 }
 
+/** What a pipeline is going to send; its types do not tell. */
+interface Queued {
+  readonly _queue: ReadonlyArray<{ readonly name: string, readonly args: readonly RedisArgument[] }>
+}
+
 export type RedisArgument = string | number | Buffer
 
 /** What would change, or block, the connection that all commands share. */
-const ALONE = new Set(['multi', 'exec', 'discard', 'watch', 'unwatch', 'select', 'auth', 'hello', 'reset', 'quit', 'monitor', 'sync', 'psync',
+const ALONE = new Set(['multi', 'exec', 'discard', 'watch', 'unwatch', 'select', 'auth', 'hello', 'reset', 'quit', 'monitor', 'sync', 'psync', 'readonly', 'readwrite', 'asking',
   'subscribe', 'unsubscribe', 'psubscribe', 'punsubscribe', 'ssubscribe', 'sunsubscribe',
   'blpop', 'brpop', 'brpoplpush', 'blmove', 'blmpop', 'bzpopmin', 'bzpopmax', 'bzmpop', 'wait', 'waitaof'])
+const ALONE_CLIENT = /^(?:reply|tracking|caching|setname|setinfo|no-evict|no-touch)$/i
 
 /**
  * Connections to Redis or Valkey: one that all commands share, which go over it without waiting for each other's answers, and
@@ -33,6 +39,7 @@ export class RedisPool<C extends RedisClient = any> {
   readonly #pool: ConnectionPool<C>
   readonly #timeoutMs: number
   #shared: C | undefined
+  #isClosing = false
 
   /** `timeoutMs`: how long a command waits for a connection that is lost. */
   constructor (pool: ConnectionPool<C>, timeoutMs: number) {
@@ -163,6 +170,8 @@ export class RedisPool<C extends RedisClient = any> {
     const client = await this.#ready()
     const pipe = client.pipeline()
     await build(pipe)
+    const mistake = mistakeIn(pipe as unknown as Queued)
+    if (mistake !== undefined) throw new OptionsInvalidError(mistake)
     const answers = await pipe.exec()
     return (answers ?? []).map(([error, answer]) => error ?? answer)
   }
@@ -176,7 +185,7 @@ export class RedisPool<C extends RedisClient = any> {
     const mistake = mistakeOf(name, args)
     if (mistake !== undefined) return Promise.reject(new OptionsInvalidError(mistake))
     const shared = this.#shared!
-    return shared.status === 'ready' ? shared.call(name, ...args) : this.#ready().then((client) => client.call(name, ...args))
+    return shared.status === 'ready' && !this.#isClosing ? shared.call(name, ...args) : this.#ready().then((client) => client.call(name, ...args))
   }
 
   getStats (): PoolStats {
@@ -185,6 +194,7 @@ export class RedisPool<C extends RedisClient = any> {
 
   /** Waits until all that is lent is back and all commands are answered, and closes. */
   async close (): Promise<void> {
+    this.#isClosing = true
     const closed = this.#pool.close()
     this.#pool.retire(this.shared)
     await closed
@@ -193,8 +203,8 @@ export class RedisPool<C extends RedisClient = any> {
   /** Waits until the shared connection is there again. */
   #ready (): Promise<C> {
     const shared = this.#shared!
+    if (this.#isClosing || shared.status === 'end') return Promise.reject(new PoolClosedError(this.#pool.name))
     if (shared.status === 'ready') return Promise.resolve(shared)
-    if (this.#pool.isClosed || shared.status === 'end') return Promise.reject(new PoolClosedError(this.#pool.name))
     return new Promise((resolve, reject) => {
       const finish = () => {
         clearTimeout(timer)
@@ -220,10 +230,24 @@ function mistakeOf (name: string, args: RedisArgument[]): string | undefined {
   return wrong < 0 ? undefined : `Argument ${wrong + 1} of the command ${name} is ${showValue(args[wrong])}, but must be a string, a number or a Buffer`
 }
 
-function needsAlone (name: string, args: RedisArgument[]): boolean {
+/** A transaction that is in the pipeline as a whole changes nothing for the others. */
+function mistakeIn ({ _queue: commands }: Queued): string | undefined {
+  let isOpen = false
+  for (const { name, args } of commands) {
+    const lower = name.toLowerCase()
+    if (lower === 'multi' ? !isOpen : isOpen && (lower === 'exec' || lower === 'discard')) isOpen = !isOpen
+    else if (needsAlone(lower, args)) return `The command ${name} in a pipeline changes or blocks the connection, which all commands share: lend one with withConnection()`
+  }
+  return isOpen ? 'A pipeline begins a transaction that it does not end: all commands share the connection' : undefined
+}
+
+function needsAlone (name: string, args: readonly RedisArgument[]): boolean {
   if (ALONE.has(name)) return true
-  if (name === 'client') return /^reply$/i.test(String(args[0]))
-  return (name === 'xread' || name === 'xreadgroup') && args.some((arg) => typeof arg === 'string' && /^block$/i.test(arg))
+  if (name === 'client') return ALONE_CLIENT.test(String(args[0]))
+  if (name === 'script') return /^debug$/i.test(String(args[0]))
+  if (name !== 'xread' && name !== 'xreadgroup') return false
+  const options = args.map(String)
+  return options.slice(0, options.findIndex((arg) => /^streams$/i.test(arg))).some((arg) => /^block$/i.test(arg))
 }
 
 function ttlMs (ttl: Duration): number {

@@ -117,7 +117,8 @@ export class RedisDriver implements Driver<Client> {
     const send = client.sendCommand.bind(client) as Send
     const joinWrites = new JoinedWrites()
     const sendCommand: Send = (command, stream, node) => {
-      const effect = EFFECTS.get(command.name)
+      // Who gives its name as a string may write it as Redis' manual does.
+      const effect = EFFECTS.get(command.name.toLowerCase())
       if (effect !== undefined) Object.assign(state, effect)
       joinWrites.begin((client as unknown as { stream?: Duplex }).stream)
       return send(command, stream, node)
