@@ -2,6 +2,7 @@ import type { Duplex } from 'node:stream'
 import type { Cluster, Redis } from 'ioredis'
 import { orAbort } from '../pools/index.ts'
 import type { Driver } from '../pools/index.ts'
+import { Silence } from './silence.ts'
 
 export type Client = Redis | Cluster
 
@@ -28,6 +29,8 @@ interface State {
 export interface RedisSettings {
   server: string
   database: number
+  /** How long nothing may come over the shared connection though something was asked; 0 is for ever. A Cluster sees to that for itself. */
+  commandTimeoutMs: number
 }
 
 export class RedisDriver implements Driver<Client> {
@@ -64,7 +67,7 @@ export class RedisDriver implements Driver<Client> {
       if (error.message.startsWith('Command queue state error')) (client as { stream?: Duplex }).stream?.destroy(error)
     })
     if (isShared) this.#shared = client
-    this.#note(client)
+    this.#note(client, isShared)
     return client
   }
 
@@ -111,15 +114,18 @@ export class RedisDriver implements Driver<Client> {
   }
 
   /** Notes what each command leaves behind. */
-  #note (client: Client): void {
+  #note (client: Client, isShared: boolean): void {
     const state: State = { isChanged: false, isWatching: false, inTransaction: false }
     this.#states.set(client, state)
     const send = client.sendCommand.bind(client) as Send
     const joinWrites = new JoinedWrites()
+    const { commandTimeoutMs } = this.#settings
+    const silence = isShared && commandTimeoutMs > 0 ? new Silence(client as never, commandTimeoutMs) : undefined
     const sendCommand: Send = (command, stream, node) => {
       // Who gives its name as a string may write it as Redis' manual does.
       const effect = EFFECTS.get(command.name.toLowerCase())
       if (effect !== undefined) Object.assign(state, effect)
+      silence?.expectAnswer()
       joinWrites.begin((client as unknown as { stream?: Duplex }).stream)
       return send(command, stream, node)
     }
@@ -132,7 +138,7 @@ type Send = (command: { readonly name: string }, stream?: unknown, node?: unknow
 
 /**
  * What is sent in one turn of the event loop goes in one write, for a write costs more than all else of a command: with a hundred
- * callers half as many more commands a second (bench/pools).
+ * callers three times as many commands a second (bench/pools).
  */
 class JoinedWrites {
   #stream: Duplex | undefined

@@ -27,7 +27,11 @@ const RETRY_PART = 0.2
 const redis: FastifyPluginAsync<RedisOptions> = async (fastify, { name, ...given }) => {
   const options = (resolveOptions({ database: { redis: given } }).database as { redis: Resolved }).redis
   const [{ default: plugin }, ioredis] = await importOptional('A Redis pool', ['@fastify/redis', 'ioredis'], () => Promise.all([import('@fastify/redis'), import('ioredis')]))
-  const driver = new RedisDriver(clientFactory(ioredis, options, name ?? 'redis'), { server: serverName(options), database: databaseOf(options) })
+  const driver = new RedisDriver(clientFactory(ioredis, options, name ?? 'redis'), {
+    server: serverName(options),
+    database: databaseOf(options),
+    commandTimeoutMs: options.cluster === null ? options.commandTimeout : 0
+  })
   const pool = await openPool<Client, RedisPool<Client>>(fastify, name ?? 'redis', driver, options, (pool) => new RedisPool(pool as never, options.timeout))
   await fastify.register(plugin as unknown as FastifyPluginAsync<object>, { client: pool.shared, ...(name === undefined ? {} : { namespace: name }) } as object)
 }
@@ -58,7 +62,6 @@ function clientFactory (ioredis: typeof Ioredis, options: Resolved, name: string
     maxRetriesPerRequest: 0,
     // Who comes while the server is away is to see a further attempt within his time.
     retryStrategy: (attempts) => Math.min(attempts * FIRST_RETRY_MS, LONGEST_RETRY_MS, timeout * RETRY_PART),
-    ...(isShared ? { socketTimeout: options.commandTimeout === 0 ? undefined : options.commandTimeout } : {}),
     ...clientOptions,
     connectTimeout: timeout,
     lazyConnect: true,
@@ -69,7 +72,7 @@ function clientFactory (ioredis: typeof Ioredis, options: Resolved, name: string
     const nodes = cluster.map((node) => addressOf('database.redis.cluster', node))
     return (isShared) => new ioredis.Cluster(nodes, {
       lazyConnect: true,
-      redisOptions: { ...common(isShared), ...credentials },
+      redisOptions: { ...isShared && options.commandTimeout > 0 && { socketTimeout: options.commandTimeout }, ...common(isShared), ...credentials },
       ...(isShared ? {} : { clusterRetryStrategy: () => null })
     })
   }
