@@ -115,7 +115,7 @@ export class SqlPool<C extends object> {
 
   /**
    * Runs a function in a transaction: committed when it has ended, rolled back when it throws. Within another one of the
-   * same pool it is a savepoint of that. Rejects with what `fn` throws, with the server's error when it cannot commit, with
+   * same pool it is a savepoint of that; when its signal aborts then, the whole is ended, for they have one connection. Rejects with what `fn` throws, with the server's error when it cannot commit, with
    * FST_SWOOLE_TRANSACTION_ABORTED when the server rolls back instead, and as `get` does.
    */
   async transaction<T> (fn: (connection: C) => Promise<T> | T, options: TransactionOptions = {}): Promise<T> {
@@ -205,25 +205,28 @@ export class SqlPool<C extends object> {
     const done = Promise.withResolvers<void>()
     outer.last = done.promise
     await turn
-    const savepoint = `fastify_swoole_${outer.depth + 1}`
-    const scope: Scope<C> = { connection, depth: outer.depth + 1, isOver: false, last: Promise.resolve() }
     try {
       signal?.throwIfAborted()
-      await this.#bounded(connection, this.#driver.run(connection, `SAVEPOINT ${savepoint}`, []))
-      try {
-        const result = await this.#scopes.run(scope, fn, connection)
-        await scope.last
-        scope.isOver = true
-        signal?.throwIfAborted()
-        await this.#bounded(connection, this.#driver.run(connection, `RELEASE SAVEPOINT ${savepoint}`, []))
-        return result
-      } catch (error) {
-        scope.isOver = true
-        await this.#undo(connection, `ROLLBACK TO SAVEPOINT ${savepoint}`)
-        throw error
-      }
+      return await this.#watched(connection, this.#part(outer, fn), signal)
     } finally {
       done.resolve()
+    }
+  }
+
+  async #part<T> ({ connection, depth }: Scope<C>, fn: (connection: C) => Promise<T> | T): Promise<T> {
+    const savepoint = `fastify_swoole_${depth + 1}`
+    const scope: Scope<C> = { connection, depth: depth + 1, isOver: false, last: Promise.resolve() }
+    await this.#bounded(connection, this.#driver.run(connection, `SAVEPOINT ${savepoint}`, []))
+    try {
+      const result = await this.#scopes.run(scope, fn, connection)
+      await scope.last
+      scope.isOver = true
+      await this.#bounded(connection, this.#driver.run(connection, `RELEASE SAVEPOINT ${savepoint}`, []))
+      return result
+    } catch (error) {
+      scope.isOver = true
+      await this.#undo(connection, `ROLLBACK TO SAVEPOINT ${savepoint}`)
+      throw error
     }
   }
 

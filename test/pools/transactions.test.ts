@@ -222,6 +222,22 @@ for (const kind of KINDS) {
       })
     }
 
+    t.test('the signal of a transaction within another one ends the whole', async t => {
+      const controller = new AbortController()
+      const running = pool.transaction(async (connection) => {
+        await insert(connection, 1)
+        await pool.transaction((inner) => inner.query(sleep), { signal: controller.signal }).catch(() => {})
+        await insert(connection, 2)
+      })
+      running.catch(() => {})
+      await eventually('the server is at it', async () => (await observer.sleeping()).length === 1)
+      controller.abort()
+      await t.rejects(running)
+      await isAtRest()
+      t.same(await ids(), [])
+      t.equal(await pool.transaction(() => pool.transaction(async () => 1, { signal: controller.signal }).catch(() => 2)), 2, 'one that has aborted before ends nothing')
+    })
+
     t.test('a signal that aborts later than the end does nothing', async t => {
       const controller = new AbortController()
       const { opened } = pool.getStats()
