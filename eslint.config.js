@@ -6,9 +6,10 @@ const folders = (...names) => names.map((name) => `./plugins/${name}`)
 
 /** Imports point one way; see docs/architecture.md. */
 const directions = [
-  { target: './cli', from: './plugins', except: ['./options', './shared-memory', './errors.ts', './runtime.ts'], message: 'The launcher knows options and shared memory, no plugin.' },
+  { target: './cli', from: './plugins', except: ['./front', './options', './shared-memory', './errors.ts', './runtime.ts'], message: 'The launcher knows the front, options and shared memory, no plugin.' },
   { target: './plugins', from: './cli', message: 'No plugin knows the launcher.' },
   { target: './plugins/shared-memory', from: './plugins', except: ['./shared-memory', './errors.ts'], message: 'The ground knows nothing that stands on it.' },
+  { target: './plugins/front', from: './plugins', except: ['./front', './errors.ts'], message: 'The front is a server, and knows nothing of Fastify.' },
   { target: './plugins/options', from: './plugins', except: ['./options', './errors.ts'], message: 'Options know nothing but errors.' },
   ...plugins.map((name) => ({
     target: folders(name),

@@ -4,6 +4,7 @@ import type { Server } from 'node:http'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import type { FastifyHttpOptions, FastifyInstance, FastifyPluginAsync, fastify as createFastify } from 'fastify'
 import { AppInvalidError } from '../../plugins/errors.ts'
+import { front } from '../../plugins/front/index.ts'
 import type { ResolvedOptions } from '../../plugins/options/index.ts'
 
 interface Application {
@@ -36,7 +37,8 @@ export async function createServer (file: string, { plugin, options }: Applicati
     logger: { level: 'warn' },
     bodyLimit: performance.packageMaxLength,
     keepAliveTimeout: performance.heartbeatIdleTime,
-    http: { connectionsCheckingInterval: performance.heartbeatInterval }
+    http: { connectionsCheckingInterval: performance.heartbeatInterval },
+    ...(performance.front === 'fast' && !(options as { http2?: boolean }).http2 ? { serverFactory: front() as never } : {})
   }
   const fastify: FastifyInstance = loadFastify(file)({ ...defaults, ...options })
   const contexts = [fastify]

@@ -92,9 +92,14 @@ export class Connections {
 function closeAfter (socket: HttpSocket, response: ServerResponse): void {
   const { writeHead } = response
   response.writeHead = function (...args: unknown[]) {
-    if (socket[LATEST] === response && !response.headersSent) response.setHeader('connection', 'close')
+    if (socket[LATEST] === response && !response.headersSent && !hasMore(socket)) response.setHeader('connection', 'close')
     return writeHead.apply(response, args as never)
   } as typeof writeHead
+}
+
+/** node:http gives pipelined requests to the handler at once, the front one after another. */
+function hasMore (socket: HttpSocket): boolean {
+  return (socket as unknown as { parser?: { hasMore?: boolean } }).parser?.hasMore === true
 }
 
 /** An upgraded connection has neither a request nor a parser: it is busy until its protocol ends it. */

@@ -1,0 +1,252 @@
+import { STATUS_CODES, ServerResponse } from 'node:http'
+import type { OutgoingHttpHeaders } from 'node:http'
+import type { Socket } from 'node:net'
+import type { FrontConnection } from './connection.ts'
+import type { FrontRequest } from './request.ts'
+
+/*
+ * A response that is one of node:http's when somebody asks for more than a head and an end: the fields of `ServerResponse` are then made
+ * by its own constructor, on this object, and all that it does afterwards is node:http's own.
+ *
+ *     lean ──writeHead──▶ has a head ──end──▶ is ended        all else, at any time ──▶ whole
+ */
+
+type Inner = ServerResponse & {
+  _header: string | null
+  _closed: boolean
+  _last: boolean
+  _hasBody: boolean
+  _keepAliveTimeout: number
+  _maxRequestsPerSocket: number | null
+  _contentLength: number | null
+  _headerSent: boolean
+  finished: boolean
+  destroyed: boolean
+}
+
+/* As with requests: names that no application has. */
+export const WHOLE = Symbol('whole')
+export const FLUSHED = Symbol('flushed')
+export const LENGTH = Symbol('content length')
+const FRONT = Symbol('front')
+const MESSAGE = Symbol('status message')
+export const DETACHED = Symbol('detached')
+
+export interface FrontResponse extends Inner {
+  /** Made by `ServerResponse`. */
+  [WHOLE]: boolean
+  [FRONT]: FrontConnection
+  /** All of it has been written to the socket. */
+  [FLUSHED]: boolean
+  /** The connection has gone on to the next. */
+  [DETACHED]: boolean
+  [LENGTH]: number
+  [MESSAGE]: string | undefined
+}
+
+interface Constructor {
+  new (front: FrontConnection, request: FrontRequest): FrontResponse
+  prototype: FrontResponse
+}
+
+export const LeanResponse = function (this: FrontResponse, front: FrontConnection, request: FrontRequest) {
+  this[WHOLE] = false
+  this[FLUSHED] = false
+  this[DETACHED] = false
+  this[FRONT] = front
+  this[MESSAGE] = undefined
+  ;(this as unknown as { req: FrontRequest }).req = request
+  this.statusCode = 200
+  this._header = null
+  this.finished = false
+  this.destroyed = false
+  this._closed = false
+  this[LENGTH] = 0
+} as unknown as Constructor
+
+const node = ServerResponse.prototype as unknown as Inner & Record<string, unknown>
+
+/** Methods of node:http, for which the response must be whole. */
+const METHODS = [
+  'write', 'addTrailers', 'appendHeader', 'assignSocket', 'cork', 'destroy', 'detachSocket', 'flushHeaders', 'pipe', 'setHeader', 'setHeaders', 'setTimeout',
+  'uncork', 'writeContinue', 'writeEarlyHints', 'writeInformation', 'writeProcessing', '_finish', '_flush', '_flushOutput', '_implicitHeader', '_renderHeaders', '_send', '_storeHeader', '_writeRaw'
+]
+/** What these say as long as it is lean. */
+const LEAN_GETTERS: Record<string, (response: FrontResponse) => unknown> = {
+  closed: (response) => response._closed,
+  connection: (response) => socketOf(response),
+  errored: () => null,
+  socket: (response) => socketOf(response),
+  writableCorked: () => 0,
+  writableFinished: (response) => response[FLUSHED],
+  writableHighWaterMark: (response) => response[FRONT].socket.writableHighWaterMark,
+  writableLength: (response) => socketOf(response)?.writableLength ?? 0,
+  writableNeedDrain: () => false
+}
+
+const lean: PropertyDescriptorMap = { constructor: { value: ServerResponse, configurable: true, writable: true } }
+for (const name of METHODS) {
+  const method = node[name] as ((...given: unknown[]) => unknown) | undefined
+  if (method === undefined) continue
+  lean[name] = {
+    configurable: true,
+    writable: true,
+    value (this: FrontResponse, ...given: unknown[]) {
+      return method.apply(makeWhole(this), given)
+    }
+  }
+}
+for (const [name, value] of Object.entries(LEAN_GETTERS)) {
+  const { get, set } = descriptorOf(name)
+  lean[name] = {
+    configurable: true,
+    get (this: FrontResponse) { return this[WHOLE] ? get!.call(this) : value(this) },
+    set (this: FrontResponse, given: unknown) { set?.call(makeWhole(this), given) }
+  }
+}
+lean.statusMessage = {
+  configurable: true,
+  get (this: FrontResponse) { return this[MESSAGE] ?? (this._header !== null ? STATUS_CODES[this.statusCode] : undefined) },
+  set (this: FrontResponse, message: string) { this[MESSAGE] = message }
+}
+// What was flushed before it became whole stays so.
+const { get: writableFinished } = descriptorOf('writableFinished')
+lean.writableFinished = { configurable: true, get (this: FrontResponse) { return this[FLUSHED] || (this[WHOLE] && writableFinished!.call(this)) } }
+
+LeanResponse.prototype = Object.create(node, lean) as FrontResponse
+Object.assign(LeanResponse.prototype, {
+  sendDate: true,
+  shouldKeepAlive: true,
+  chunkedEncoding: false,
+  strictContentLength: false,
+  useChunkedEncodingByDefault: true,
+  maxRequestsOnConnectionReached: false,
+  writable: true,
+  _hasBody: true,
+  _last: false,
+  getHeader (this: FrontResponse, name: string) {
+    return this[WHOLE] || typeof name !== 'string' ? node.getHeader.call(makeWhole(this), name) : undefined
+  },
+  hasHeader (this: FrontResponse, name: string) {
+    return this[WHOLE] || typeof name !== 'string' ? node.hasHeader.call(makeWhole(this), name) : false
+  },
+  getHeaders (this: FrontResponse) {
+    return this[WHOLE] ? node.getHeaders.call(this) : Object.create(null)
+  },
+  getHeaderNames (this: FrontResponse) {
+    return this[WHOLE] ? node.getHeaderNames.call(this) : []
+  },
+  getRawHeaderNames (this: FrontResponse) {
+    return this[WHOLE] ? (node.getRawHeaderNames as () => string[]).call(this) : []
+  },
+  removeHeader (this: FrontResponse, name: string) {
+    node.removeHeader.call(makeWhole(this), name)
+  },
+  writeHead (this: FrontResponse, ...given: [statusCode: number, headers?: OutgoingHttpHeaders]) {
+    const [statusCode, headers] = given
+    if (!this[WHOLE] && this._header === null && given.length < 3 && typeof headers === 'object' && headers !== null) {
+      const head = headOf(this, statusCode, headers)
+      if (head !== undefined) {
+        this.statusCode = statusCode
+        this._header = head
+        return this
+      }
+    }
+    return (node.writeHead as unknown as (...given: unknown[]) => FrontResponse).apply(makeWhole(this), given)
+  },
+  end (this: FrontResponse, chunk?: unknown, encoding?: unknown, callback?: unknown) {
+    const isPlain = !this[WHOLE] && this._header !== null && !this.finished && !this.destroyed && callback == null && (encoding == null || encoding === 'utf8')
+    if (isPlain && (chunk == null || typeof chunk === 'string' || chunk instanceof Uint8Array)) {
+      this.finished = true
+      this[FRONT].send(this, this._header!, chunk ?? undefined)
+      return this
+    }
+    return (node.end as unknown as (...given: unknown[]) => FrontResponse).call(makeWhole(this), chunk, encoding, callback)
+  }
+})
+
+const statusLines = new Map<number, string>(Object.entries(STATUS_CODES)
+  .filter(([code]) => Number(code) >= 200)
+  .map(([code, reason]) => [Number(code), `HTTP/1.1 ${code} ${reason}\r\n`]))
+
+/** How the names of headers are to be taken: as they are, as the length of the content, or by node:http. */
+const Kind = { PLAIN: 0, LENGTH: 1, OTHER: 2 } as const
+const kinds = new Map<string, number>([['content-length', Kind.LENGTH]])
+const MOST_KINDS = 1000
+const TOKEN = /^[!#$%&'*+\-.^_`|~\dA-Za-z]+$/
+/** With these in a response node:http does more than to write them down. */
+const OTHERS = ['connection', 'keep-alive', 'transfer-encoding', 'date', 'trailer', 'expect', 'upgrade', 'content-disposition']
+const NOT_VISIBLE = /[^\t -~]/
+
+/** The head as node:http would write it. Undefined: it is to do so itself. */
+function headOf (response: FrontResponse, statusCode: number, headers: OutgoingHttpHeaders): string | undefined {
+  let head = statusLines.get(statusCode)
+  if (head === undefined || Array.isArray(headers) || !response.shouldKeepAlive || !response.sendDate || response[MESSAGE] !== undefined || response.strictContentLength) return undefined
+  let length: string | number | undefined
+  for (const name in headers) {
+    const kind = kinds.get(name) ?? kindOf(name)
+    const value = headers[name]
+    if (kind === Kind.OTHER || !Object.hasOwn(headers, name)) return undefined
+    if (kind === Kind.LENGTH) {
+      if (length !== undefined || !/^\d+$/.test(String(value))) return undefined
+      length = value as string
+    }
+    if (typeof value === 'string') {
+      if (NOT_VISIBLE.test(value)) return undefined
+      head += `${name}: ${value}\r\n`
+    } else if (typeof value === 'number') {
+      head += `${name}: ${value}\r\n`
+    } else if (Array.isArray(value) && name === 'set-cookie') {
+      for (const one of value) {
+        if (typeof one !== 'string' || NOT_VISIBLE.test(one)) return undefined
+        head += `${name}: ${one}\r\n`
+      }
+    } else {
+      return undefined
+    }
+  }
+  const isEmpty = statusCode === 204 || statusCode === 304
+  // Its end is told by chunks, or by that of the connection.
+  if (length === undefined && !isEmpty) return undefined
+  response[LENGTH] = isEmpty ? 0 : Number(length)
+  return head + response[FRONT].endOfHead()
+}
+
+function kindOf (name: string): number {
+  const lower = name.toLowerCase()
+  // Of another case, too: there may be the same name twice.
+  const kind = !TOKEN.test(name) || OTHERS.includes(lower) || lower !== name ? Kind.OTHER : Kind.PLAIN
+  if (kinds.size < MOST_KINDS) kinds.set(name, kind)
+  return kind
+}
+
+/** What node:http would have given to its handler, as far as it has come. */
+export function makeWhole (response: FrontResponse): FrontResponse {
+  if (response[WHOLE]) return response
+  const { [FRONT]: front, statusCode, _header: head, finished, destroyed, _closed: isClosed, sendDate, shouldKeepAlive, strictContentLength } = response
+  const { req: request } = response as unknown as { req: FrontRequest }
+  response[WHOLE] = true
+  ;(ServerResponse as unknown as (this: FrontResponse, request: FrontRequest) => void).call(response, request)
+  Object.assign(response, { statusCode, _closed: isClosed, sendDate, shouldKeepAlive, strictContentLength })
+  if (statusCode === 204 || statusCode === 304) response._hasBody = false
+  if (finished) {
+    // It has left nothing to be done.
+    Object.assign(response, { finished, destroyed, _header: head, _headerSent: true })
+    return response
+  }
+  front.serveWhole(request, response)
+  if (head !== null) Object.assign(response, { _header: head, _contentLength: response[LENGTH] })
+  return response
+}
+
+function socketOf (response: FrontResponse): Socket | null {
+  return response[DETACHED] ? null : response[FRONT].socket
+}
+
+function descriptorOf (name: string): PropertyDescriptor {
+  for (let prototype: object | null = node; prototype !== null; prototype = Object.getPrototypeOf(prototype)) {
+    const descriptor = Object.getOwnPropertyDescriptor(prototype, name)
+    if (descriptor !== undefined) return descriptor
+  }
+  return { get: undefined }
+}
