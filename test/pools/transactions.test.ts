@@ -47,7 +47,7 @@ for (const kind of KINDS) {
     const ids = async () => (await pool.query<{ id: number }>('SELECT id FROM items ORDER BY id')).map(({ id }) => id)
     const isAtRest = async () => {
       await eventually('all is back', () => pool.getStats().inUse === 0)
-      t.same(await observer.sleeping(), [])
+      await eventually('nothing is left on the server', async () => (await observer.sleeping()).length === 0)
     }
     t.beforeEach(async () => { await pool.query('DELETE FROM items') })
 
