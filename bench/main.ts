@@ -1,5 +1,5 @@
 /* npm run bench [-- <name> …]: the named comparisons, or all, one after another. */
-const BENCHMARKS = ['http', 'start', 'atomic', 'memory', 'state', 'tasks', 'pools', 'watch', 'reload']
+const BENCHMARKS = ['http', 'front', 'start', 'atomic', 'memory', 'state', 'tasks', 'pools', 'watch', 'reload']
 
 const named = process.argv.slice(2)
 const unknown = named.find((name) => !BENCHMARKS.includes(name))

@@ -15,6 +15,10 @@ export interface Load {
   seconds: number
   connections: number
   headers?: string[]
+  /** '/' by default. */
+  path?: string
+  /** A file in Lua that says what is sent. */
+  script?: string
 }
 
 /** Throws with the way to install wrk when there is none. */
@@ -26,12 +30,13 @@ export function requireWrk (): string {
   return stdout.match(/wrk (\S+)/)?.[1] ?? 'unknown'
 }
 
-/** Loads `GET /` with one wrk thread. */
-export async function load ({ port, seconds, connections, headers = [] }: Load): Promise<LoadResult> {
+/** Loads `GET /`, or what else is said, with one wrk thread. */
+export async function load ({ port, seconds, connections, headers = [], path = '/', script }: Load): Promise<LoadResult> {
   const output = await runProgram([
     'wrk', '-t1', `-c${connections}`, `-d${seconds}s`, '--latency',
     ...headers.flatMap((header) => ['-H', header]),
-    `http://127.0.0.1:${port}/`
+    ...(script === undefined ? [] : ['-s', script]),
+    `http://127.0.0.1:${port}${path}`
   ], { cwd: process.cwd() })
   const number = (pattern: RegExp) => Number(output.match(pattern)?.[1] ?? 0)
   const sockets = output.match(/Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)/)?.slice(1).map(Number) ?? []
