@@ -111,7 +111,7 @@ t.test('a database that is none of them is told at the start', async (t) => {
 async function environmentFor (t: Test, kind: 'postgresql' | 'mysql' | 'redis'): Promise<NodeJS.ProcessEnv> {
   const env = (server: Server, namespace: string, path = '') => ({ STORE: kind, DATABASE_URL: urlOf(kind, server, path), ORDERS_NAMESPACE: namespace })
   if (kind === 'redis') {
-    const server = await serverFor(t, kind)
+    const server = await serverFor(kind)
     const namespace = `test_${randomBytes(6).toString('hex')}`
     t.teardown(async () => {
       const { host, port, user, password } = server

@@ -11,7 +11,7 @@ const MOST = 5
 const CLIENTS = 30
 
 t.test('all workers together keep to the budget, in a reload and after a kill too, and every request is served', { timeout: 120_000 }, async (t) => {
-  const server = await serverFor(t, 'postgresql')
+  const server = await serverFor('postgresql')
   const applicationName = `fastify_swoole_${randomBytes(6).toString('hex')}`
   const pool = { ...server, poolSize: 10, timeout: '20s', maxPerMachine: MOST, clientOptions: { application_name: applicationName } }
   const folder = makeProject(t, {

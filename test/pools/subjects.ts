@@ -157,7 +157,7 @@ export async function observe (t: Test, kind: Kind, given?: Server): Promise<Obs
       kill: (id) => run(`KILL ${id}`)
     }
   }
-  const server = given ?? await serverFor(t, kind)
+  const server = given ?? await serverFor(kind)
   const client = new Redis({ ...server, ...(server.user ? { username: server.user } : {}), db: 0, lazyConnect: true } as object)
   client.on('error', () => {})
   await client.connect()

@@ -21,6 +21,7 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pg from 'pg'
+import wholeFile from 'tap'
 import { eventually } from './processes.ts'
 
 export type Kind = 'postgresql' | 'mysql' | 'redis'
@@ -116,21 +117,29 @@ const RECIPES: Record<Kind, Recipe> = {
   }
 }
 
+const started = new Map<Kind, Promise<Server>>()
+
 /** A server for the tests of a file. It may be somebody else's as well: what a test leaves there, it removes. */
-export async function serverFor (t: Test, kind: Kind): Promise<Server> {
+export async function serverFor (kind: Kind): Promise<Server> {
   const { standard, login } = RECIPES[kind]
   const named = fromEnvironment(kind)
   if (named !== undefined) return named
   const isThere = await login(standard).then(() => true, () => false)
   if (isThere) return standard
+  if (!started.has(kind)) started.set(kind, startForFile(kind))
+  return await started.get(kind)!
+}
+
+/** It takes a second, and is for all tests of the file. */
+async function startForFile (kind: Kind): Promise<Server> {
   const { host, port, user, password, database, remove } = await startOwnServer(kind)
-  t.teardown(remove)
+  wholeFile.teardown(remove)
   return { host, port, ...(user ? { user } : {}), ...(password ? { password } : {}), ...(database ? { database } : {}) }
 }
 
 /** The same, with a database of the test's own. */
 export async function databaseFor (t: Test, kind: 'postgresql' | 'mysql'): Promise<Server & { database: string }> {
-  const server = await serverFor(t, kind)
+  const server = await serverFor(kind)
   const database = `fastify_swoole_${randomBytes(6).toString('hex')}`
   await administer(kind, server, `CREATE DATABASE ${database}${kind === 'mysql' ? ' CHARACTER SET utf8mb4' : ''}`)
   t.teardown(() => administer(kind, server, `DROP DATABASE ${database}${kind === 'postgresql' ? ' WITH (FORCE)' : ''}`))
