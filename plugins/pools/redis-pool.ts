@@ -12,6 +12,7 @@ export interface RedisClient {
   pipeline (): RedisPipeline
   once (event: string, listener: () => void): unknown
   off (event: string, listener: () => void): unknown
+  setMaxListeners (most: number): unknown
 }
 
 export interface RedisPipeline {
@@ -50,6 +51,8 @@ export class RedisPool<C extends RedisClient = any> {
   /** Opens the connection that all commands share. */
   async start (): Promise<void> {
     this.#shared = await this.#pool.borrow()
+    // When it is lost, each command that waits for it listens.
+    this.#shared.setMaxListeners(0)
   }
 
   /** The connection that all commands share. */
