@@ -123,8 +123,7 @@ export interface Observer {
   run (sql: string): Promise<any[]>
 }
 
-export async function observe (t: Test, kind: Kind, given?: Server): Promise<Observer> {
-  const name = `faults_${randomBytes(6).toString('hex')}`
+export async function observe (t: Test, kind: Kind, given?: Server, name: string = `faults_${randomBytes(6).toString('hex')}`): Promise<Observer> {
   if (kind === 'postgresql') {
     const server = given ?? await databaseFor(t, kind)
     const client = new pg.Client(server)
