@@ -167,6 +167,29 @@ t.test('a connection that cannot be reset is closed, and one that takes too long
   t.match(pool.stats(), { current: 0, inUse: 0 })
 })
 
+t.test('a connection that breaks while it is reset is not lent, though the reset has ended well', async t => {
+  const { pool } = makePool(t, { size: 1 }, { reset: (connection) => { connection.onBreak() } })
+  const first = await pool.borrow()
+  const next = pool.borrow()
+  first.isDirty = true
+  pool.put(first)
+  t.not(await next, first)
+})
+
+t.test('who waits for a connection that is reset has an idle one when that has outlived its time', async t => {
+  const { clock, pool } = makePool(t, { maxLifetimeMs: 1000, validateAfterIdleMs: 10 }, { reset: () => clock.sleep(50), close: () => clock.sleep(1e9) })
+  const first = await pool.borrow()
+  await clock.advance(960)
+  const second = await pool.borrow()
+  pool.put(second)
+  first.isDirty = true
+  pool.put(first)
+  await clock.advance(20)
+  const outcome = watch(pool.borrow())
+  await clock.advance(50)
+  t.equal(outcome.value, second)
+})
+
 t.test('what is reset goes to who waits, as it was new', async t => {
   const { pool } = makePool(t, { size: 1 })
   const first = await pool.borrow()
