@@ -109,7 +109,8 @@ t.test('mysql', async t => {
   const own = await startOwnServer('mysql')
   t.teardown(() => own.remove())
   const { host, port, user } = own
-  const { server, run } = await observe(t, 'mysql', { host, port, user: user!, database: 'fastify_swoole' })
+  const { run } = await observe(t, 'mysql', { host, port, user: user!, database: 'mysql' })
+  const server = { host, port, user: user!, database: 'fastify_swoole' }
   await run('CREATE DATABASE fastify_swoole CHARACTER SET utf8mb4')
   await run('CREATE TABLE fastify_swoole.items (id int PRIMARY KEY) ENGINE = InnoDB')
   const { pool, fastify } = await openSubject(t, 'mysql', server, { poolSize: 1 }) as { pool: SqlPool<PoolConnection>, fastify: any }
