@@ -169,7 +169,7 @@ for (const kind of KINDS) {
         if (isStalled) proxy.stall()
         const controller = new AbortController()
         const { signal } = controller
-        const callers = Array.from({ length: 4 }, () => failureOf(subject.pool.withConnection((connection) => subject.sleepOn(connection, 3000), { signal })))
+        const callers = Array.from({ length: 4 }, () => failureOf(subject.pool.withConnection((connection) => subject.sleepOn(connection, 1500), { signal })))
         await turn()
         await sleep(50)
         controller.abort(new Error('gone'))
