@@ -28,9 +28,9 @@ const postgres: FastifyPluginAsync<PostgresOptions> = async (fastify, { name, ..
   const slow = new SlowQueries(poolName, options.slowQueryMs, fastify.log)
   await fastify.register(plugin as unknown as FastifyPluginAsync<object>, {
     ...clientConfig(options),
-    // Its own pool makes the clients, ours lends them.
+    // Its own pool makes the clients, ours lends them, and says how many there may be: one that is still being given up is not to hold up the next.
     Client: notingClient(pg.Client, slow),
-    max: options.poolSize,
+    max: Infinity,
     idleTimeoutMillis: 0,
     pg: Object.create(pg, { Pool: { value: lendingPool(pg.Pool) } }),
     ...(name === undefined ? {} : { name })
