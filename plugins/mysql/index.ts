@@ -55,11 +55,15 @@ const mysql: FastifyPluginAsync<MysqlOptions> = async (fastify, { name, ...given
   })
 }
 
+/** Of a connection: the library's 16,000 are nearly as many as a server has for all. */
+const MOST_PREPARED = 200
+
 function clientConfig (options: Resolved): PoolOptions {
   const { url, host, port, user, password, database, tls, timeout, clientOptions } = options
   const fields = { host, port, user: user ?? undefined, password: password ?? undefined, database: database ?? undefined }
   return {
     ...(tls ? { ssl: { verifyIdentity: true } } : {}),
+    maxPreparedStatements: MOST_PREPARED,
     ...clientOptions,
     ...(url === null ? fields : { uri: completedUrl('database.mysql.url', { ...options, url }) }),
     connectTimeout: timeout,
