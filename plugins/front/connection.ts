@@ -1,11 +1,13 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { EventEmitter } from 'node:events'
+import { STATUS_CODES } from 'node:http'
 import type { Server } from 'node:http'
 import type { Socket } from 'node:net'
 import { mayBecomePlain, readHeaders, readRequestLine } from './head.ts'
 import type { Headers, RequestLine } from './head.ts'
 import { LeanRequest, complete, endRequest, makeWhole as makeRequestWhole } from './request.ts'
 import type { FrontRequest } from './request.ts'
-import { DETACHED, FLUSHED, LENGTH, LeanResponse, WHOLE } from './response.ts'
+import { DETACHED, FLUSHED, LeanResponse, WHOLE, attach, drain, finish } from './response.ts'
 import type { FrontResponse } from './response.ts'
 import type { FrontServer } from './server.ts'
 
@@ -27,7 +29,9 @@ const REST_MS = 20
 /** What `toString('latin1', …)` ends in, without its checks. */
 type Latin1 = Buffer & { latin1Slice (start: number, end: number): string }
 
-const BAD_REQUEST = 'HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n'
+const refusalOf = (status: number) => `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\n\r\n`
+const BAD_REQUEST = refusalOf(400)
+const REQUEST_TIMEOUT = refusalOf(408)
 const END_OF_HEAD = Buffer.from('\r\n\r\n')
 
 /** A connection for as long as all that comes on it is plain. */
@@ -38,13 +42,16 @@ export class FrontConnection {
   /** When the last answer was sent, or the connection came. */
   idleSinceMs = performance.now()
   requests = 0
+  /** The client wants no other answer after this one. */
+  isLast = false
+  /** Runs what is of no request. */
+  readonly #inOwnContext: <R>(fn: () => R) => R = AsyncLocalStorage.snapshot()
   readonly #server: FrontServer
   #rest: Buffer | undefined
   #restTimer: NodeJS.Timeout | undefined
   #isPaused = false
   #isReading = false
   #isGone = false
-  #isLast = false
   #isHeard = false
   #lastHeaders: Headers | undefined
   #lastText = ''
@@ -71,6 +78,10 @@ export class FrontConnection {
     return this.response === undefined && this.#rest === undefined
   }
 
+  get keepAliveTimeoutMs (): number {
+    return this.#server.server.keepAliveTimeout
+  }
+
   /** Another request, or the beginning of one, has come behind the one that is being answered. */
   get hasMore (): boolean {
     return this.#rest !== undefined
@@ -78,21 +89,22 @@ export class FrontConnection {
 
   /** The lines that stand in every head, and the empty one. */
   endOfHead (): string {
-    return this.#isLast ? this.#server.lastEndOfHead() : this.#server.endOfHead()
+    return this.isLast ? this.#server.lastEndOfHead() : this.#server.endOfHead()
   }
 
   /** Sends an answer of a head and a body. */
   send (response: FrontResponse, head: string, body: string | Uint8Array | undefined): void {
     const { socket } = this
+    // The client has closed its side, and so have we: as with node:http, this goes nowhere, and ends with the connection.
+    if (!socket.writable) return
     // Where somebody listens, what follows an answer follows its 'finish', which they may hold back.
     this.#isHeard = hasListeners(response) || response.emit !== EventEmitter.prototype.emit
     if (this.#isHeard) response.prependListener('finish', this.#onFinish)
-    const isEmpty = body === undefined || body.length === 0 || incomingOf(response).method === 'HEAD' || response.statusCode === 204 || response.statusCode === 304
-    if (isEmpty) {
+    if (body === undefined || body.length === 0 || !response._hasBody) {
       socket.write(head, 'latin1', this.#onFlushed)
     } else if (typeof body === 'string') {
       // As many bytes as characters: it is all ASCII, which is written faster.
-      socket.write(head + body, body.length === response[LENGTH] ? 'latin1' : 'utf8', this.#onFlushed)
+      socket.write(head + body, Buffer.byteLength(body) === body.length ? 'latin1' : 'utf8', this.#onFlushed)
     } else {
       socket.cork()
       socket.write(head, 'latin1')
@@ -107,12 +119,10 @@ export class FrontConnection {
     const { socket } = this
     const { server } = this.#server
     socket._httpMessage = null
-    response._keepAliveTimeout = server.keepAliveTimeout
     response._maxRequestsPerSocket = server.maxRequestsPerSocket
-    if (this.#isLast) response.shouldKeepAlive = false
     response.assignSocket(socket)
     socket.on('drain', this.#onDrain)
-    response.on('finish', () => {
+    response.prependListener('finish', () => {
       socket.off('drain', this.#onDrain)
       response.detachSocket(socket)
       this.#onAnswered(request, response, response._last)
@@ -121,6 +131,11 @@ export class FrontConnection {
 
   destroy (): void {
     this.socket.destroy()
+  }
+
+  /** Nothing has come for as long as a request may take. */
+  refuseLate (): void {
+    this.#refuse(Object.assign(new Error('Request timeout'), { code: 'ERR_HTTP_REQUEST_TIMEOUT' }))
   }
 
   readonly #onData = (chunk: Buffer): void => {
@@ -135,19 +150,23 @@ export class FrontConnection {
     // A handler that answers at once does not make this go deeper.
     if (this.#isReading) return this.#keep(bytes)
     this.#isReading = true
-    let next: Buffer | undefined = bytes
-    while (next !== undefined && !this.#isGone) {
-      next = this.#readOne(next)
-      if (next !== undefined && this.response !== undefined) {
-        this.#keep(next)
-        next = undefined
+    try {
+      let next: Buffer | undefined = bytes
+      while (next !== undefined && !this.#isGone) {
+        next = this.#readOne(next)
+        if (next !== undefined && this.response !== undefined) {
+          this.#keep(next)
+          next = undefined
+        }
+        if (next === undefined && this.response === undefined && this.#rest !== undefined && this.#restTimer === undefined) {
+          next = this.#rest
+          this.#rest = undefined
+        }
       }
-      if (next === undefined && this.response === undefined && this.#rest !== undefined && this.#restTimer === undefined) {
-        next = this.#rest
-        this.#rest = undefined
-      }
+    } finally {
+      // A handler may throw, and the process live on.
+      this.#isReading = false
     }
-    this.#isReading = false
   }
 
   /** Serves the request at the beginning of these bytes, and gives those behind it. */
@@ -179,7 +198,7 @@ export class FrontConnection {
 
   #serve ({ method, url }: RequestLine, headers: Headers, body: Buffer | undefined): void {
     this.requests++
-    this.#isLast = headers.isLast
+    this.isLast = headers.isLast
     const request = new LeanRequest(this.socket, method, url, headers, body)
     const response = new LeanResponse(this, request)
     this.response = response
@@ -195,16 +214,20 @@ export class FrontConnection {
     this.#restTimer ??= setTimeout(() => {
       this.#restTimer = undefined
       const rest = this.#rest
+      // What has come behind a request that is being answered waits for its turn.
+      if (rest === undefined || this.response !== undefined) return
       this.#rest = undefined
-      if (rest !== undefined && this.response === undefined) this.#handOver(rest)
+      this.#handOver(rest)
     }, REST_MS)
     return undefined
   }
 
   #keep (bytes: Buffer): void {
     this.#rest = this.#rest === undefined ? bytes : Buffer.concat([bytes, this.#rest])
-    if (this.#rest.length <= MOST_AHEAD || this.#isPaused) return
+    if (this.#rest.length <= MOST_AHEAD) return
     this.#isPaused = true
+    // So that a request of which somebody reads the body does not go on with the socket.
+    this.socket._paused = true
     this.socket.pause()
   }
 
@@ -212,7 +235,7 @@ export class FrontConnection {
   #handOver (bytes: Buffer): undefined {
     const { socket } = this
     this.#leave()
-    if (this.#isPaused) socket.resume()
+    socket._paused = false
     socket.parser = undefined
     socket.pause()
     socket.unshift(bytes)
@@ -237,13 +260,14 @@ export class FrontConnection {
     const { response } = this
     if (response === undefined || error != null) return
     response[FLUSHED] = true
+    if (response[WHOLE]) finish(response)
     if (!this.#isHeard) this.#onFinish()
     if (hasListeners(response)) response.emit('finish')
   }
 
   readonly #onFinish = (): void => {
     const { response } = this
-    if (response !== undefined) this.#onAnswered(incomingOf(response), response, this.#isLast)
+    if (response !== undefined) this.#onAnswered(incomingOf(response), response, this.isLast)
   }
 
   #onAnswered (request: FrontRequest, response: FrontResponse, isLast: boolean): void {
@@ -252,6 +276,7 @@ export class FrontConnection {
     socket._httpMessage = null
     this.idleSinceMs = performance.now()
     response[DETACHED] = true
+    if (response[WHOLE]) attach(response, null)
     // Somebody has set one for this answer.
     if (socket.timeout) socket.setTimeout(0)
     endRequest(request)
@@ -262,16 +287,16 @@ export class FrontConnection {
     this.#rest = undefined
     if (this.#isPaused) {
       this.#isPaused = false
+      socket._paused = false
       socket.resume()
     }
     // What the last request has entered is not for the next one.
-    this.#server.inOwnContext(() => this.#read(rest))
+    this.#inOwnContext(() => this.#read(rest))
   }
 
   readonly #onDrain = (): void => {
     const { response } = this
-    if (response?.[WHOLE] !== true || response.finished || response.writableLength > 0) return
-    response.emit('drain')
+    if (response?.[WHOLE] === true) drain(response)
   }
 
   readonly #onEnd = (): void => {
@@ -281,8 +306,7 @@ export class FrontConnection {
       const code = 'HPE_INVALID_EOF_STATE'
       return this.#refuse(Object.assign(new Error('Parse Error: Invalid EOF state'), { code, bytesParsed: rest.length, rawPacket: rest }))
     }
-    if (!(this.#server.server as { httpAllowHalfOpen?: boolean }).httpAllowHalfOpen || this.response === undefined) socket.end()
-    else this.#isLast = true
+    socket.end()
   }
 
   readonly #onTimeout = (): void => {
@@ -299,7 +323,7 @@ export class FrontConnection {
     socket.off('error', this.#onError)
     socket.on('error', () => {})
     if (this.#server.server.emit('clientError', error, socket)) return
-    if (socket.writable && (response === undefined || response._header === null)) socket.write(BAD_REQUEST)
+    if (socket.writable && (response === undefined || response._header === null)) socket.write((error as NodeJS.ErrnoException).code === 'ERR_HTTP_REQUEST_TIMEOUT' ? REQUEST_TIMEOUT : BAD_REQUEST)
     socket.destroy(error)
   }
 

@@ -3,6 +3,8 @@ import type { IncomingHttpHeaders } from 'node:http'
 import { Readable } from 'node:stream'
 import type { Socket } from 'node:net'
 import type { Headers } from './head.ts'
+import { makeWhole as makeResponseWhole } from './response.ts'
+import type { FrontResponse } from './response.ts'
 
 /*
  * A request that is one of node:http's when somebody asks for more than its line and headers: its fields are then made by the constructor of
@@ -19,6 +21,7 @@ const ANSWERED = Symbol('answered')
 type Inner = IncomingMessage & {
   _readableState: object
   _consuming: boolean
+  _dumped: boolean
   _dump (): void
   _addHeaderLines (raw: readonly string[], count: number): void
 }
@@ -51,26 +54,65 @@ export const LeanRequest = function (this: FrontRequest, socket: Socket, method:
   this[ANSWERED] = false
 } as unknown as Constructor
 
-LeanRequest.prototype = Object.create(IncomingMessage.prototype, {
+const { get: nodeHeaders, set: setNodeHeaders } = Object.getOwnPropertyDescriptor(IncomingMessage.prototype, 'headers')!
+
+const lean: PropertyDescriptorMap = {
   constructor: { value: IncomingMessage, configurable: true, writable: true },
   headers: {
-    get (this: FrontRequest) { return (this[HEADERS] ??= { ...this[PLAIN].values }) },
-    set (this: FrontRequest, headers: IncomingHttpHeaders) { this[HEADERS] = headers }
+    get (this: FrontRequest) { return this[WHOLE] ? nodeHeaders!.call(this) : (this[HEADERS] ??= { ...this[PLAIN].values }) },
+    set (this: FrontRequest, headers: IncomingHttpHeaders) {
+      if (this[WHOLE]) setNodeHeaders!.call(this, headers)
+      else this[HEADERS] = headers
+    }
   },
   rawHeaders: {
     get (this: FrontRequest) { return (this[RAW] ??= [...this[PLAIN].raw]) },
     set (this: FrontRequest, raw: string[]) { this[RAW] = raw }
   },
-  // All methods and fields of a stream look at this first.
-  _readableState: {
-    get (this: FrontRequest) { return makeWhole(this)._readableState },
-    set (this: FrontRequest, state: object) { Object.defineProperty(this, '_readableState', { value: state, configurable: true, enumerable: true, writable: true }) }
-  },
   client: {
     get (this: FrontRequest) { return this.socket },
     set () {}
+  },
+  // Express sets this before it puts prototypes of its own in the place of ours.
+  res: {
+    get () { return undefined },
+    set (this: FrontRequest, response: FrontResponse) {
+      makeWhole(this)
+      if (response === (this.socket as { _httpMessage?: unknown })._httpMessage) makeResponseWhole(response)
+      keep(this, 'res', response)
+    }
+  },
+  _consuming: fieldOf('_consuming', (request) => request[ANSWERED]),
+  _dumped: fieldOf('_dumped', (request) => request[ANSWERED]),
+  // All methods and fields of a stream look at this first.
+  _readableState: fieldOf('_readableState', (request) => makeWhole(request)._readableState),
+  rawTrailers: fieldOf('rawTrailers', (request) => makeWhole(request).rawTrailers)
+}
+for (const name of ['headersDistinct', 'signal', 'trailers', 'trailersDistinct']) {
+  const descriptor = Object.getOwnPropertyDescriptor(IncomingMessage.prototype, name)
+  // Not each version of node:http has all of them.
+  if (descriptor === undefined) continue
+  lean[name] = {
+    configurable: true,
+    get (this: FrontRequest) { return descriptor.get!.call(makeWhole(this)) },
+    set (this: FrontRequest, value: unknown) { descriptor.set?.call(makeWhole(this), value) }
   }
-}) as FrontRequest
+}
+
+/** A field of the constructor of `IncomingMessage`, and what it is before that. */
+function fieldOf (name: string, value: (request: FrontRequest) => unknown): PropertyDescriptor {
+  return {
+    configurable: true,
+    get (this: FrontRequest) { return value(this) },
+    set (this: FrontRequest, given: unknown) { keep(this, name, given) }
+  }
+}
+
+function keep (request: FrontRequest, name: string, value: unknown): void {
+  Object.defineProperty(request, name, { value, configurable: true, enumerable: true, writable: true })
+}
+
+LeanRequest.prototype = Object.create(IncomingMessage.prototype, lean) as FrontRequest
 
 Object.assign(LeanRequest.prototype, {
   httpVersion: '1.1',
@@ -80,8 +122,10 @@ Object.assign(LeanRequest.prototype, {
   upgrade: false,
   statusCode: null,
   statusMessage: null,
-  joinDuplicateHeaders: false
+  joinDuplicateHeaders: null
 })
+
+const DETACH_SIGNAL = Object.getOwnPropertySymbols(IncomingMessage.prototype).find(({ description }) => description === 'kDetachAbortSignal')
 
 /** What node:http would have given to its handler, as far as it has come. */
 export function makeWhole (request: FrontRequest): FrontRequest {
@@ -90,7 +134,8 @@ export function makeWhole (request: FrontRequest): FrontRequest {
   const { method, url, socket, complete: isComplete, [HEADERS]: headers, [PLAIN]: plain, [RAW]: raw = [...plain.raw] } = request
   ;(IncomingMessage as unknown as (this: FrontRequest, socket: Socket) => void).call(request, socket)
   request._addHeaderLines(raw, raw.length)
-  Object.assign(request, { method, url, [HEADERS]: headers, httpVersion: '1.1', httpVersionMajor: 1, httpVersionMinor: 1, upgrade: false })
+  Object.assign(request, { method, url, httpVersion: '1.1', httpVersionMajor: 1, httpVersionMinor: 1, upgrade: false, joinDuplicateHeaders: null })
+  if (headers !== undefined) setNodeHeaders!.call(request, headers)
   if (request[ANSWERED]) forget(request)
   else if (isComplete) deliver(request)
   return request
@@ -112,6 +157,8 @@ export function endRequest (request: FrontRequest): void {
     return
   }
   makeWhole(request)
+  // The signal of a request that has been answered does not follow its connection.
+  if (DETACH_SIGNAL !== undefined) (request as unknown as Record<symbol, () => void>)[DETACH_SIGNAL]!()
   const { _consuming: isRead, _readableState: { resumeScheduled } } = request as unknown as { _consuming: boolean, _readableState: { resumeScheduled: boolean } }
   if (!isRead && !resumeScheduled) request._dump()
 }
@@ -132,8 +179,10 @@ function deliver (request: FrontRequest): void {
   Readable.prototype.push.call(request, null)
 }
 
-/** As if it had been read, and closed. */
+/** As if it had been read by nobody, and closed. */
 function forget (request: FrontRequest): void {
-  request.complete = true
-  Object.assign(request._readableState, { ended: true, endEmitted: true, destroyed: true, closed: true, closeEmitted: true })
+  Object.assign(request, { complete: true, _consuming: true, _dumped: true })
+  const hadBody = request[PLAIN].contentLength > 0
+  Object.assign(request._readableState, { flowing: hadBody || null, dataEmitted: hadBody, ended: true, endEmitted: true, destroyed: true, closed: true, closeEmitted: true })
+  if (DETACH_SIGNAL !== undefined) (request as unknown as Record<symbol, () => void>)[DETACH_SIGNAL]!()
 }

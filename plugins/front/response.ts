@@ -1,4 +1,4 @@
-import { STATUS_CODES, ServerResponse } from 'node:http'
+import { OutgoingMessage, STATUS_CODES, ServerResponse } from 'node:http'
 import type { OutgoingHttpHeaders } from 'node:http'
 import type { Socket } from 'node:net'
 import type { FrontConnection } from './connection.ts'
@@ -27,7 +27,6 @@ type Inner = ServerResponse & {
 /* As with requests: names that no application has. */
 export const WHOLE = Symbol('whole')
 export const FLUSHED = Symbol('flushed')
-export const LENGTH = Symbol('content length')
 const FRONT = Symbol('front')
 const MESSAGE = Symbol('status message')
 export const DETACHED = Symbol('detached')
@@ -40,7 +39,6 @@ export interface FrontResponse extends Inner {
   [FLUSHED]: boolean
   /** The connection has gone on to the next. */
   [DETACHED]: boolean
-  [LENGTH]: number
   [MESSAGE]: string | undefined
 }
 
@@ -48,6 +46,15 @@ interface Constructor {
   new (front: FrontConnection, request: FrontRequest): FrontResponse
   prototype: FrontResponse
 }
+
+/** Fields of node:http's own, in the versions that have them. */
+const symbols = Object.getOwnPropertySymbols(new OutgoingMessage())
+const symbolOf = (name: string) => symbols.find(({ description }) => description === name) ?? Symbol(name)
+const NEED_DRAIN = symbolOf('kNeedDrain')
+const WRITABLE_FINISHED = symbolOf('kWritableFinished')
+const END_CALLBACKS = symbolOf('kEndCallbacks')
+
+type Fields = Record<symbol, unknown>
 
 export const LeanResponse = function (this: FrontResponse, front: FrontConnection, request: FrontRequest) {
   this[WHOLE] = false
@@ -61,7 +68,10 @@ export const LeanResponse = function (this: FrontResponse, front: FrontConnectio
   this.finished = false
   this.destroyed = false
   this._closed = false
-  this[LENGTH] = 0
+  this._contentLength = null
+  // What the application makes of the method afterwards changes nothing.
+  this._hasBody = request.method !== 'HEAD'
+  this.shouldKeepAlive = !front.isLast
 } as unknown as Constructor
 
 const node = ServerResponse.prototype as unknown as Inner & Record<string, unknown>
@@ -113,17 +123,33 @@ lean.statusMessage = {
 const { get: writableFinished } = descriptorOf('writableFinished')
 lean.writableFinished = { configurable: true, get (this: FrontResponse) { return this[FLUSHED] || (this[WHOLE] && writableFinished!.call(this)) } }
 
+lean._keepAliveTimeout = {
+  configurable: true,
+  get (this: FrontResponse) { return this[FRONT].keepAliveTimeoutMs },
+  set (this: FrontResponse, value: number) { Object.defineProperty(this, '_keepAliveTimeout', { value, configurable: true, enumerable: true, writable: true }) }
+}
+lean._last = {
+  configurable: true,
+  get (this: FrontResponse) { return this._header !== null && !this.shouldKeepAlive },
+  set (this: FrontResponse, value: boolean) { Object.defineProperty(this, '_last', { value, configurable: true, enumerable: true, writable: true }) }
+}
+
 LeanResponse.prototype = Object.create(node, lean) as FrontResponse
 Object.assign(LeanResponse.prototype, {
   sendDate: true,
-  shouldKeepAlive: true,
   chunkedEncoding: false,
   strictContentLength: false,
   useChunkedEncodingByDefault: true,
   maxRequestsOnConnectionReached: false,
   writable: true,
-  _hasBody: true,
-  _last: false,
+  outputSize: 0,
+  _defaultKeepAlive: true,
+  _expect_continue: false,
+  _removedConnection: false,
+  _removedContLen: false,
+  _removedTE: false,
+  _sent100: false,
+  _trailer: '',
   getHeader (this: FrontResponse, name: string) {
     return this[WHOLE] || typeof name !== 'string' ? node.getHeader.call(makeWhole(this), name) : undefined
   },
@@ -155,7 +181,7 @@ Object.assign(LeanResponse.prototype, {
     return (node.writeHead as unknown as (...given: unknown[]) => FrontResponse).apply(makeWhole(this), given)
   },
   end (this: FrontResponse, chunk?: unknown, encoding?: unknown, callback?: unknown) {
-    const isPlain = !this[WHOLE] && this._header !== null && !this.finished && !this.destroyed && callback == null && (encoding == null || encoding === 'utf8')
+    const isPlain = !this[WHOLE] && this._header !== null && !this.finished && !this.destroyed && !this.strictContentLength && callback == null && (encoding == null || encoding === 'utf8')
     if (isPlain && (chunk == null || typeof chunk === 'string' || chunk instanceof Uint8Array)) {
       this.finished = true
       this[FRONT].send(this, this._header!, chunk ?? undefined)
@@ -181,7 +207,7 @@ const NOT_VISIBLE = /[^\t -~]/
 /** The head as node:http would write it. Undefined: it is to do so itself. */
 function headOf (response: FrontResponse, statusCode: number, headers: OutgoingHttpHeaders): string | undefined {
   let head = statusLines.get(statusCode)
-  if (head === undefined || Array.isArray(headers) || !response.shouldKeepAlive || !response.sendDate || response[MESSAGE] !== undefined || response.strictContentLength) return undefined
+  if (head === undefined || Array.isArray(headers) || response.shouldKeepAlive === response[FRONT].isLast || !response.sendDate || response[MESSAGE] !== undefined || response.strictContentLength) return undefined
   let length: string | number | undefined
   for (const name in headers) {
     const kind = kinds.get(name) ?? kindOf(name)
@@ -208,7 +234,8 @@ function headOf (response: FrontResponse, statusCode: number, headers: OutgoingH
   const isEmpty = statusCode === 204 || statusCode === 304
   // Its end is told by chunks, or by that of the connection.
   if (length === undefined && !isEmpty) return undefined
-  response[LENGTH] = isEmpty ? 0 : Number(length)
+  if (length !== undefined) response._contentLength = Number(length)
+  if (isEmpty) response._hasBody = false
   return head + response[FRONT].endOfHead()
 }
 
@@ -223,20 +250,42 @@ function kindOf (name: string): number {
 /** What node:http would have given to its handler, as far as it has come. */
 export function makeWhole (response: FrontResponse): FrontResponse {
   if (response[WHOLE]) return response
-  const { [FRONT]: front, statusCode, _header: head, finished, destroyed, _closed: isClosed, sendDate, shouldKeepAlive, strictContentLength } = response
+  const { [FRONT]: front, statusCode, _header, _contentLength, _hasBody, _last, finished, destroyed, _closed, sendDate, shouldKeepAlive, strictContentLength } = response
   const { req: request } = response as unknown as { req: FrontRequest }
   response[WHOLE] = true
   ;(ServerResponse as unknown as (this: FrontResponse, request: FrontRequest) => void).call(response, request)
-  Object.assign(response, { statusCode, _closed: isClosed, sendDate, shouldKeepAlive, strictContentLength })
-  if (statusCode === 204 || statusCode === 304) response._hasBody = false
-  if (finished) {
+  Object.assign(response, { statusCode, sendDate, shouldKeepAlive, strictContentLength, _hasBody, _keepAliveTimeout: front.keepAliveTimeoutMs })
+  if (finished || _closed) {
     // It has left nothing to be done.
-    Object.assign(response, { finished, destroyed, _header: head, _headerSent: true })
+    Object.assign(response, { finished, destroyed, _closed, _header, _contentLength, _last, _headerSent: finished, [WRITABLE_FINISHED]: response[FLUSHED] })
+    if (!response[DETACHED]) attach(response, front.socket)
     return response
   }
   front.serveWhole(request, response)
-  if (head !== null) Object.assign(response, { _header: head, _contentLength: response[LENGTH] })
+  if (_header !== null) Object.assign(response, { _header, _contentLength, _last })
   return response
+}
+
+/** What `destroy` of node:http destroys. */
+export function attach (response: FrontResponse, socket: Socket | null): void {
+  (response as { socket: Socket | null }).socket = socket
+}
+
+/** A response has become whole after its end, and is flushed only now. */
+export function finish (response: FrontResponse): void {
+  const fields = response as unknown as Fields
+  fields[WRITABLE_FINISHED] = true
+  const callbacks = fields[END_CALLBACKS] as Array<(error: null) => void> | null | undefined
+  fields[END_CALLBACKS] = null
+  for (const callback of callbacks ?? []) callback(null)
+}
+
+/** The socket has room again. */
+export function drain (response: FrontResponse): void {
+  const fields = response as unknown as Fields
+  if (response.finished || fields[NEED_DRAIN] === false || response.writableLength > 0) return
+  fields[NEED_DRAIN] = false
+  response.emit('drain')
 }
 
 function socketOf (response: FrontResponse): Socket | null {

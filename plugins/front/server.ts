@@ -1,13 +1,12 @@
-import { AsyncLocalStorage } from 'node:async_hooks'
 import diagnostics from 'node:diagnostics_channel'
-import http from 'node:http'
+import http, { IncomingMessage, ServerResponse } from 'node:http'
 import type { Server } from 'node:http'
 import { FrontConnection } from './connection.ts'
 import type { HttpSocket } from './connection.ts'
 
 /** How often is looked for connections that are idle for too long. */
 const SWEEP_MS = 500
-const CHANNELS = ['http.server.request.start', 'http.server.response.created', 'http.server.response.finish']
+const channels = ['http.server.request.start', 'http.server.response.created', 'http.server.response.finish'].map((name) => diagnostics.channel(name))
 
 type Listener = (this: Server, socket: HttpSocket) => void
 
@@ -19,6 +18,7 @@ type Settings = Server & {
   httpValidation?: unknown
   joinDuplicateHeaders?: boolean
   rejectNonStandardBodyWrites?: boolean
+  httpAllowHalfOpen?: boolean
   closeIdleConnections (): void
   closeAllConnections (): void
 }
@@ -27,9 +27,8 @@ type Settings = Server & {
 export class FrontServer {
   readonly server: Settings
   readonly connections = new Set<FrontConnection>()
-  /** Runs what is of no request. */
-  readonly inOwnContext: <R>(fn: () => R) => R = AsyncLocalStorage.snapshot()
   readonly #byNode: Listener
+  readonly #isOfOther: boolean
   #date = ''
   #endOfHead = ''
   #lastEndOfHead = ''
@@ -39,13 +38,15 @@ export class FrontServer {
   /** `event`: by which it hears of connections; 'secureConnection' over TLS. */
   constructor (server: Server, event: 'connection' | 'secureConnection') {
     this.server = server as Settings
+    this.#isOfOther = isOfOther(server)
     const listeners = server.listeners(event) as Listener[]
     this.#byNode = listeners.at(-1)!
     server.removeListener(event, this.#byNode as never)
     server.on(event, (socket: HttpSocket) => this.#accept(socket))
     const { closeIdleConnections, closeAllConnections } = this.server
     this.server.closeIdleConnections = () => {
-      for (const connection of this.connections) if (connection.isIdle) connection.destroy()
+      // One on which nothing has come yet may have a request on its way: node:http lets it be, too.
+      for (const connection of this.connections) if (connection.isIdle && connection.requests > 0) connection.destroy()
       closeIdleConnections.call(server)
     }
     this.server.closeAllConnections = () => {
@@ -61,9 +62,9 @@ export class FrontServer {
 
   /** The server is set, or watched, in a way that only node:http follows. */
   get isOdd (): boolean {
-    const { maxRequestsPerSocket, timeout, insecureHTTPParser, httpValidation, joinDuplicateHeaders, maxHeadersCount, rejectNonStandardBodyWrites } = this.server
+    const { maxRequestsPerSocket, timeout, insecureHTTPParser, httpValidation, joinDuplicateHeaders, maxHeadersCount, rejectNonStandardBodyWrites, httpAllowHalfOpen } = this.server
     return (maxRequestsPerSocket ?? 0) > 0 || timeout > 0 || insecureHTTPParser === true || httpValidation !== undefined || joinDuplicateHeaders === true ||
-      rejectNonStandardBodyWrites === true || (typeof maxHeadersCount === 'number' && maxHeadersCount < 200)
+      rejectNonStandardBodyWrites === true || httpAllowHalfOpen === true || this.#isOfOther || channels.some(isHeard) || (typeof maxHeadersCount === 'number' && maxHeadersCount < 200)
   }
 
   endOfHead (): string {
@@ -82,18 +83,25 @@ export class FrontServer {
   }
 
   #accept (socket: HttpSocket): void {
-    if (CHANNELS.some((name) => diagnostics.hasSubscribers(name))) return this.serveByNode(socket)
+    if (this.isOdd) return this.serveByNode(socket)
     this.connections.add(new FrontConnection(this, socket))
     this.#sweep ??= setInterval(() => this.#closeIdle(), SWEEP_MS).unref()
   }
 
   #closeIdle (): void {
-    const { keepAliveTimeout, keepAliveTimeoutBuffer = 1000, headersTimeout } = this.server
+    const { keepAliveTimeout, keepAliveTimeoutBuffer, headersTimeout, requestTimeout } = this.server
     const nowMs = performance.now()
+    const keptMs = finiteOr(0, keepAliveTimeout) && keepAliveTimeout + finiteOr(1000, keepAliveTimeoutBuffer)
+    const silentMs = Math.min(finiteOr(0, headersTimeout) || Infinity, finiteOr(0, requestTimeout) || Infinity)
     for (const connection of this.connections) {
       if (!connection.isIdle) continue
-      const longestMs = connection.requests === 0 ? headersTimeout : keepAliveTimeout === 0 ? 0 : keepAliveTimeout + keepAliveTimeoutBuffer
-      if (longestMs > 0 && nowMs - connection.idleSinceMs > longestMs) connection.destroy()
+      const idleMs = nowMs - connection.idleSinceMs
+      if (connection.requests === 0) {
+        if (idleMs > silentMs) connection.refuseLate()
+      } else if (keptMs > 0 && idleMs > keptMs) {
+        connection.idleSinceMs = Infinity
+        if (!this.server.emit('timeout', connection.socket)) connection.destroy()
+      }
     }
     if (this.connections.size > 0) return
     clearInterval(this.#sweep)
@@ -110,4 +118,22 @@ export class FrontServer {
     this.#lastEndOfHead = `Date: ${this.#date}\r\nConnection: close\r\n\r\n`
     setTimeout(() => { this.#date = '' }, 1000 - now.getMilliseconds()).unref()
   }
+}
+
+function isHeard (channel: diagnostics.Channel): boolean {
+  return channel.hasSubscribers
+}
+
+/** Its requests or responses are to be of other classes, or it has options that nobody can see but node:http. */
+function isOfOther (server: Server): boolean {
+  const own: Record<string, unknown> = { IncomingMessage, ServerResponse, kUniqueHeaders: null }
+  return Object.getOwnPropertySymbols(server).some((symbol) => {
+    const name = symbol.description ?? ''
+    return Object.hasOwn(own, name) && (server as unknown as Record<symbol, unknown>)[symbol] !== own[name]
+  })
+}
+
+/** As node:http takes its settings. */
+function finiteOr (fallback: number, setting: number | undefined): number {
+  return Number.isFinite(setting) && setting! >= 0 ? setting! : fallback
 }
