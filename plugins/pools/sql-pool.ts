@@ -63,8 +63,8 @@ export class SqlPool<C extends object> {
   readonly #queryTimeoutMs: number
   readonly #log: PoolLog
   readonly #scopes = new AsyncLocalStorage<Scope<C>>()
-  /** What ran on them was ended; they are cut then, and come back though nobody puts them back. */
-  readonly #cancelled = new WeakSet<C>()
+  /** What ran on them was ended, and why; they are cut then, and come back though nobody puts them back. */
+  readonly #cancelled = new WeakMap<C, unknown>()
 
   constructor (pool: ConnectionPool<C>, driver: SqlDriver<C>, queryTimeoutMs: number, log: PoolLog) {
     this.#pool = pool
@@ -187,6 +187,8 @@ export class SqlPool<C extends object> {
         const result = await this.#scopes.run(scope, fn, connection)
         await scope.last
         signal?.throwIfAborted()
+        // One within it may have been ended, though `fn` took no notice of it: what that did is in this one as well.
+        this.#throwIfCancelled(connection)
         scope.isOver = true
         await this.#bounded(connection, this.#driver.commit(connection))
         return result
@@ -291,7 +293,7 @@ export class SqlPool<C extends object> {
     const lease = this.#pool.leaseOf(connection)
     return new Promise<T>((resolve, reject) => {
       const end = (error: unknown) => {
-        if (lease !== undefined && lease === this.#pool.leaseOf(connection)) this.#cancel(connection, lease)
+        if (lease !== undefined && lease === this.#pool.leaseOf(connection)) this.#cancel(connection, lease, error)
         finish()
         reject(error)
       }
@@ -312,15 +314,19 @@ export class SqlPool<C extends object> {
   }
 
   /** The connection comes back when that is done, even if the client library never ends what ran on it. */
-  #cancel (connection: C, lease: number): void {
+  #cancel (connection: C, lease: number, reason: unknown): void {
     this.#pool.doubt(connection)
-    this.#cancelled.add(connection)
+    this.#cancelled.set(connection, reason)
     this.#driver.cancel(connection).catch((error: unknown) => {
       this.#log.warn({ err: error, pool: this.#pool.name }, 'a statement could not be cancelled on the server: its connection was cut')
     }).finally(() => {
       this.#driver.destroy(connection)
       if (this.#pool.leaseOf(connection) === lease) this.#pool.put(connection, lease)
     })
+  }
+
+  #throwIfCancelled (connection: C): void {
+    if (this.#cancelled.has(connection)) throw this.#cancelled.get(connection)
   }
 
   #waitOf (what: string, wait: Wait | undefined): { timeoutMs: number | undefined, signal: AbortSignal | undefined } {
