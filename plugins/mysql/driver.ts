@@ -17,10 +17,19 @@ type Core = CorePoolConnection & {
   /** What it does with the next chunk. */
   readonly packetParser: { readonly execute: unknown }
   _handleFatalError (error: Error): void
+  addCommand (command: object): unknown
 }
 export type Client = PoolConnection & { readonly connection: Core }
 
 type Callback = (error: Error | null, rows?: unknown, fields?: unknown) => void
+/** A prepared statement that is run. */
+interface Execute {
+  readonly statement: { readonly parameters: readonly unknown[] }
+  readonly parameters?: readonly unknown[]
+  readonly onResult?: (error: Error) => void
+  start (packet: unknown, connection: unknown): unknown
+  emit (event: 'error', error: Error): void
+}
 type Command = { once (event: 'end', listener: () => void): void, sql?: string } | undefined
 
 interface Config {
@@ -207,6 +216,11 @@ export class MysqlDriver implements SqlDriver<Client> {
       if (begunMs !== undefined) command?.once('end', () => this.#slow.end(sql, begunMs))
       return command
     }
+    const { addCommand } = core
+    core.addCommand = (command) => {
+      if ('statement' in command && 'parameters' in command) (command as Execute).start = startCounted
+      return addCommand.call(core, command)
+    }
     const { query, execute, prepare, changeUser } = core as unknown as Record<string, (...given: unknown[]) => Command>
     Object.assign(core, {
       query: noted(query!),
@@ -245,6 +259,16 @@ function betweenPackets ({ packetParser }: Core): unknown {
 
 function isBusy ({ _command: command, _commands: { length } }: Core): boolean {
   return length > 0 || (command != null && command.next !== null)
+}
+
+/** The library sends more values than there are placeholders, and the server then takes other bytes for the values, without an error. */
+function startCounted (this: Execute, packet: unknown, connection: unknown): unknown {
+  const { statement, parameters = [] } = this
+  if (parameters.length === statement.parameters.length) return (Object.getPrototypeOf(this) as Execute).start.call(this, packet, connection)
+  const error = new OptionsInvalidError(`A statement has ${statement.parameters.length} placeholders, but was given ${parameters.length} parameters: give one for each`)
+  if (this.onResult) this.onResult(error)
+  else this.emit('error', error)
+  return null
 }
 
 function isInTransaction (core: Core): Promise<boolean> {

@@ -1,3 +1,4 @@
+import type { PoolConnection } from 'mysql2/promise'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import type { SqlPool } from '../../plugins/pools/index.ts'
@@ -25,3 +26,20 @@ for (const kind of ['postgresql', 'mysql'] as const) {
     })
   })
 }
+
+t.test('a number of parameters that is not that of the placeholders is an error on MySQL too', async t => {
+  const { server, run } = await observe(t, 'mysql')
+  const { pool } = await openSubject(t, 'mysql', server, { poolSize: 1 }) as { pool: SqlPool<PoolConnection> }
+  await run('CREATE TABLE items (id int, name varchar(20))')
+  const insert = 'INSERT INTO items VALUES (?, ?)'
+  const wrong = { code: 'FST_SWOOLE_OPTIONS_INVALID', message: /2 placeholders, but was given \d parameters/ }
+  // Prepared for the first, and known for the next.
+  for (const params of [[1, 'Ann', 3], [1, 'Ann', 3], [1]]) {
+    await t.rejects(pool.execute(insert, params), wrong)
+    await t.rejects(pool.withConnection((connection) => connection.execute(insert, params)), wrong)
+  }
+  await t.rejects(pool.withConnection(async (connection) => await (await connection.prepare(insert)).execute([1, 'Ann', 3])), wrong)
+  t.same(await run('SELECT * FROM items'), [])
+  t.equal(await pool.execute(insert, [1, 'Ann']), 1)
+  t.same(await pool.query('SELECT * FROM items WHERE id = ?', [1]), [{ id: 1, name: 'Ann' }])
+})
