@@ -2,6 +2,8 @@ const MOST_SEEN = 1000
 const MOST_NAMED = 200
 /** A longer text was hardly made to be used again. */
 const LONGEST = 10_000
+/** Several statements in one text, which cannot be prepared. */
+const SEVERAL = /;\s*\S/
 
 /**
  * Names for prepared statements. A statement has one from its second use on, so that those that are made for one use do not
@@ -14,7 +16,7 @@ export class PreparedNames {
 
   of (sql: string): string | undefined {
     const name = this.#names.get(sql)
-    if (name !== undefined || sql.length > LONGEST) return name
+    if (name !== undefined || sql.length > LONGEST || SEVERAL.test(sql)) return name
     if (!this.#seen.delete(sql)) {
       if (this.#seen.size >= MOST_SEEN) this.#seen.clear()
       this.#seen.add(sql)

@@ -43,3 +43,9 @@ t.test('a number of parameters that is not that of the placeholders is an error 
   t.equal(await pool.execute(insert, [1, 'Ann']), 1)
   t.same(await pool.query('SELECT * FROM items WHERE id = ?', [1]), [{ id: 1, name: 'Ann' }])
 })
+
+t.test('several statements in one text are run each time on PostgreSQL, and not the first time alone', async t => {
+  const { server } = await observe(t, 'postgresql')
+  const { pool } = await openSubject(t, 'postgresql', server, { poolSize: 1 }) as { pool: SqlPool<any> }
+  for (let time = 0; time < 3; time++) t.same(await pool.query('SELECT 1 AS a; SELECT 2 AS b'), [{ b: 2 }])
+})
