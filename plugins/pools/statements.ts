@@ -6,7 +6,7 @@
 /** A comment that MySQL executes is none. */
 const LEADING = /^(?:\s|--[^\n]*\n|\/\*(?!M?!)[\s\S]*?\*\/|\()*([a-z]+)/i
 /** Statements of which nothing is left in the session; what begins or ends a transaction is told otherwise. */
-const PLAIN = new Set(['select', 'insert', 'update', 'delete', 'with', 'values', 'table', 'merge', 'replace', 'explain', 'show', 'describe', 'begin', 'start', 'commit', 'end', 'rollback', 'abort', 'savepoint', 'release'])
+const PLAIN = new Set(['select', 'insert', 'update', 'delete', 'with', 'values', 'table', 'merge', 'replace', 'show', 'describe', 'begin', 'start', 'commit', 'end', 'rollback', 'abort', 'savepoint', 'release'])
 const BEGINS = new Set(['begin', 'start', 'savepoint', 'xa'])
 /** Functions and assignments that change the session within such a statement, what MySQL executes of a comment, and a second statement after it. */
 const CHANGES = /set_config|advisory|get_lock|:=|dblink_connect|lo_\w+|\/\*M?!|;\s*\S/i

@@ -49,3 +49,10 @@ t.test('several statements in one text are run each time on PostgreSQL, and not 
   const { pool } = await openSubject(t, 'postgresql', server, { poolSize: 1 }) as { pool: SqlPool<any> }
   for (let time = 0; time < 3; time++) t.same(await pool.query('SELECT 1 AS a; SELECT 2 AS b'), [{ b: 2 }])
 })
+
+t.test('a temporary table that EXPLAIN ANALYZE has made is not there for the next one', async t => {
+  const { server } = await observe(t, 'postgresql')
+  const { pool } = await openSubject(t, 'postgresql', server, { poolSize: 1 }) as { pool: SqlPool<any> }
+  await pool.query('EXPLAIN ANALYZE CREATE TEMPORARY TABLE left_behind AS SELECT 1 AS a')
+  t.same(await pool.query("SELECT to_regclass('pg_temp.left_behind') AS found"), [{ found: null }])
+})
