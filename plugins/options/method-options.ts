@@ -17,3 +17,8 @@ export function requireNames (what: string, given: unknown, names: readonly stri
   if (signal === undefined || signal instanceof AbortSignal) return
   throw new OptionsInvalidError(`The signal in ${what.charAt(0).toLowerCase()}${what.slice(1)} is ${showValue(signal)}, but must be an AbortSignal`)
 }
+
+/** Throws FST_SWOOLE_OPTIONS_INVALID for what cannot be called; `what` names it. */
+export function requireFunction (what: string, given: unknown): void {
+  if (typeof given !== 'function') throw new OptionsInvalidError(`${what} is ${showValue(given)}, but must be a function`)
+}

@@ -1,5 +1,5 @@
 import { OptionsInvalidError, PoolClosedError, PoolNotBorrowedError, PoolTimeoutError } from '../errors.ts'
-import { parseDuration, requireNames } from '../options/index.ts'
+import { parseDuration, requireFunction, requireNames } from '../options/index.ts'
 import type { Duration } from '../options/index.ts'
 import { showValue } from '../options/show.ts'
 import type { ConnectionPool, PoolStats } from './pool.ts'
@@ -77,6 +77,7 @@ export class RedisPool<C extends RedisClient = any> {
 
   /** Lends a connection to a function until that has ended. When the signal aborts, the connection is cut. */
   async withConnection<T> (fn: (connection: C) => Promise<T> | T, wait?: Wait): Promise<T> {
+    requireFunction('What withConnection() is to run', fn)
     const connection = await this.get(wait)
     const lease = this.#pool.leaseOf(connection)
     const signal = wait?.signal

@@ -1,7 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { OptionsInvalidError, PoolQueryTimeoutError } from '../errors.ts'
-import { parseDuration, requireNames } from '../options/index.ts'
+import { parseDuration, requireFunction, requireNames } from '../options/index.ts'
 import type { Duration } from '../options/index.ts'
 import { showValue } from '../options/show.ts'
 import type { Driver } from './driver.ts'
@@ -97,6 +97,7 @@ export class SqlPool<C extends object> {
 
   /** Lends a connection to a function until that has ended. When the signal aborts, what runs on the connection is ended on the server. */
   async withConnection<T> (fn: (connection: C) => Promise<T> | T, wait?: Wait): Promise<T> {
+    requireFunction('What withConnection() is to run', fn)
     const { timeoutMs, signal } = this.#waitOf('withConnection', wait)
     const connection = await this.#pool.borrow(timeoutMs, signal)
     const work = this.#lent(connection, async () => await fn(connection))
@@ -119,6 +120,7 @@ export class SqlPool<C extends object> {
    * FST_SWOOLE_TRANSACTION_ABORTED when the server rolls back instead, and as `get` does.
    */
   async transaction<T> (fn: (connection: C) => Promise<T> | T, options: TransactionOptions = {}): Promise<T> {
+    requireFunction('What transaction() is to run', fn)
     const { timeoutMs, signal, isolation, readOnly, retries } = this.#transactionOptions(options)
     const outer = this.#scopes.getStore()
     if (outer !== undefined && !outer.isOver) {

@@ -2,7 +2,7 @@ import type { PoolConnection } from 'mysql2/promise'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import type { SqlPool } from '../../plugins/pools/index.ts'
-import { observe, openSubject } from './subjects.ts'
+import { KINDS, observe, openSubject } from './subjects.ts'
 
 for (const kind of ['postgresql', 'mysql'] as const) {
   t.test(kind, async t => {
@@ -55,4 +55,18 @@ t.test('a temporary table that EXPLAIN ANALYZE has made is not there for the nex
   const { pool } = await openSubject(t, 'postgresql', server, { poolSize: 1 }) as { pool: SqlPool<any> }
   await pool.query('EXPLAIN ANALYZE CREATE TEMPORARY TABLE left_behind AS SELECT 1 AS a')
   t.same(await pool.query("SELECT to_regclass('pg_temp.left_behind') AS found"), [{ found: null }])
+})
+
+t.test('what is no function is refused by name, before a connection is lent for it', async t => {
+  for (const kind of KINDS) {
+    const { server } = await observe(t, kind)
+    const { pool, shared } = await openSubject(t, kind, server) as { pool: SqlPool<any>, shared: number }
+    const lent: number[] = []
+    for (const wrong of [undefined, null, 'SELECT 1', {}] as any[]) {
+      const refused = [pool.withConnection(wrong), ...(kind === 'redis' ? [] : [pool.transaction(wrong)])]
+      lent.push(pool.getStats().inUse)
+      for (const call of refused) await t.rejects(call, { code: 'FST_SWOOLE_OPTIONS_INVALID', message: /^What (withConnection|transaction)\(\) is to run is .+, but must be a function$/ })
+    }
+    t.same(lent, [shared, shared, shared, shared])
+  }
 })
