@@ -16,12 +16,24 @@ export interface Address {
 export function completedUrl (path: string, { url, host, port, user, password, database }: Address & { url: string }): string {
   if (!URL.canParse(url)) throw new OptionsInvalidError(`${path} cannot be read as a URL: give scheme://user:password@host:port/database, with what is no letter or digit in them percent-encoded`)
   const full = new URL(url)
+  for (const part of [full.username, full.password, full.hostname, full.pathname]) {
+    if (!canDecode(part)) throw new OptionsInvalidError(`${path} has a % that begins no character: give %25 for a percent sign, and what is no letter or digit percent-encoded in UTF-8`)
+  }
   full.hostname ||= hostInUrl(host)
   full.port ||= String(port)
   full.username ||= encodeURIComponent(user ?? '')
   full.password ||= encodeURIComponent(password ?? '')
   if (full.pathname === '' || full.pathname === '/') full.pathname = `/${encodeURIComponent(database ?? '')}`
   return full.href
+}
+
+function canDecode (part: string): boolean {
+  try {
+    decodeURIComponent(part)
+    return true
+  } catch {
+    return false
+  }
 }
 
 /** An address of IPv6 is in brackets there, and the path of a socket encoded. */
