@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import type { Duplex } from 'node:stream'
 import type * as Pg from 'pg'
-import { TransactionAbortedError } from '../errors.ts'
+import { OptionsInvalidError, TransactionAbortedError } from '../errors.ts'
 import { effectOf, orAbort } from '../pools/index.ts'
 import type { Answer, SlowQueries, SqlDriver } from '../pools/index.ts'
 import { Framing } from './framing.ts'
@@ -128,6 +128,8 @@ const FINAL = ['28000', '28P01', '3D000', '42501', 'ERR_TLS_CERT_ALTNAME_INVALID
 const NO_TLS = 'The server does not support SSL connections'
 const NO_PASSWORD = /client password must be a/
 const CONFLICTS = ['40001', '40P01']
+/** The protocol counts them in 16 bits, and the library sends the rest of a larger number. */
+const MOST_PARAMETERS = 65_535
 /** The tables have changed since it was prepared; it is not there, or another is. */
 const STALE = ['0A000', '26000', '42P05']
 
@@ -224,6 +226,7 @@ export class PostgresDriver implements SqlDriver<Client> {
   }
 
   async run (client: Client, text: string, values: readonly unknown[]): Promise<Answer> {
+    if (values.length > MOST_PARAMETERS) throw new OptionsInvalidError(`A statement was given ${values.length} parameters, but PostgreSQL takes ${MOST_PARAMETERS} at most: give an array as one of them, and unnest it`)
     const name = this.#settings.prepare ? this.#names.of(text) : undefined
     if (name === undefined) return await this.#ask(client, text, values)
     try {

@@ -2,6 +2,7 @@ import type { PoolConnection } from 'mysql2/promise'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import type { SqlPool } from '../../plugins/pools/index.ts'
+import { serverFor } from '../support/database-servers.ts'
 import { KINDS, observe, openSubject } from './subjects.ts'
 
 for (const kind of ['postgresql', 'mysql'] as const) {
@@ -68,5 +69,24 @@ t.test('what is no function is refused by name, before a connection is lent for 
       for (const call of refused) await t.rejects(call, { code: 'FST_SWOOLE_OPTIONS_INVALID', message: /^What (withConnection|transaction)\(\) is to run is .+, but must be a function$/ })
     }
     t.same(lent, [shared, shared, shared, shared])
+  }
+})
+
+t.test('more parameters than the protocol of PostgreSQL can count are refused, and 65,535 are not', async t => {
+  const { server } = await observe(t, 'postgresql')
+  const { pool } = await openSubject(t, 'postgresql', server, { poolSize: 1, queryTimeout: '1m' }) as { pool: SqlPool<any> }
+  const count = (n: number) => pool.query(`SELECT count(*)::int AS n FROM (VALUES ${Array.from({ length: n }, (_, index) => `($${index + 1}::int)`).join()}) AS v`, new Array(n).fill(1))
+  t.same(await count(65_535), [{ n: 65_535 }])
+  await t.rejects(count(65_536), { code: 'FST_SWOOLE_OPTIONS_INVALID', message: /given 65536 parameters/ })
+  t.same(await count(1), [{ n: 1 }])
+})
+
+t.test('a URL that is not percent-encoded is refused at once, and nothing of it is told', async t => {
+  for (const kind of KINDS) {
+    for (const part of ['root:100%secret@127.0.0.1/0', '127.0.0.1/%E0%A4%A']) {
+      const error = await openSubject(t, kind, await serverFor(kind), { url: `${kind}://${part}` }).catch((error) => error)
+      t.equal(error.code, 'FST_SWOOLE_OPTIONS_INVALID')
+      t.notMatch(error.message, /secret|E0/)
+    }
   }
 })
