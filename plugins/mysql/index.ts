@@ -3,7 +3,7 @@ import type { FastifyInstance, FastifyPluginAsync } from 'fastify'
 import type { Connection as CoreConnection, PoolConnection as CorePoolConnection, PoolOptions } from 'mysql2'
 import { resolveOptions } from '../options/index.ts'
 import type { ResolvedOptions, SwooleOptions } from '../options/index.ts'
-import { SlowQueries, SqlPool, completedUrl, importOptional, openPool, serverOf } from '../pools/index.ts'
+import { SlowQueries, SqlPool, completedUrl, importOptional, openPool, requirePoolName, serverOf } from '../pools/index.ts'
 import type { ConnectionPool } from '../pools/index.ts'
 import { MysqlDriver, destroy } from './driver.ts'
 import type { Client } from './driver.ts'
@@ -28,6 +28,7 @@ interface Library {
 }
 
 const mysql: FastifyPluginAsync<MysqlOptions> = async (fastify, { name, ...given }) => {
+  requirePoolName(name)
   const options = (resolveOptions({ database: { mysql: given } }).database as { mysql: Resolved }).mysql
   const [{ default: plugin }, { default: mysql2 }] = await importOptional('A MySQL pool', ['@fastify/mysql', 'mysql2'], () => Promise.all([import('@fastify/mysql'), import('mysql2')]))
   const poolName = name ?? 'mysql'

@@ -1,5 +1,6 @@
 import type { FastifyInstance, FastifyPools } from 'fastify'
 import { OptionsInvalidError } from '../errors.ts'
+import { showValue } from '../options/show.ts'
 import { memoryFor } from '../shared-memory/index.ts'
 import { Budget } from './budget.ts'
 import type { Driver } from './driver.ts'
@@ -68,6 +69,12 @@ export async function openPool<C, P extends Face> (fastify: FastifyInstance, nam
     memory.close()
   })
   return face
+}
+
+/** Throws FST_SWOOLE_OPTIONS_INVALID for what cannot name a pool: it would be found in none of the decorators, or something else would. */
+export function requirePoolName (name: unknown): void {
+  if (name === undefined || (typeof name === 'string' && name !== '' && !(name in Object.prototype))) return
+  throw new OptionsInvalidError(`The name of a pool is ${showValue(name)}, but must be a string that is not empty, and that no object has as a property`)
 }
 
 function poolsOf (fastify: FastifyInstance): Record<string, unknown> {

@@ -3,7 +3,7 @@ import type { FastifyPluginAsync } from 'fastify'
 import type * as Pg from 'pg'
 import { resolveOptions } from '../options/index.ts'
 import type { ResolvedOptions, SwooleOptions } from '../options/index.ts'
-import { SlowQueries, SqlPool, completedUrl, importOptional, openPool, serverOf } from '../pools/index.ts'
+import { SlowQueries, SqlPool, completedUrl, importOptional, openPool, requirePoolName, serverOf } from '../pools/index.ts'
 import type { ConnectionPool } from '../pools/index.ts'
 import { PostgresDriver, notingClient } from './driver.ts'
 import type { Client } from './driver.ts'
@@ -22,6 +22,7 @@ export type { Client as PostgresClient } from './driver.ts'
 export type PostgresPool = SqlPool<Client>
 
 const postgres: FastifyPluginAsync<PostgresOptions> = async (fastify, { name, ...given }) => {
+  requirePoolName(name)
   const options = (resolveOptions({ database: { postgresql: given } }).database as { postgresql: Resolved }).postgresql
   const [{ default: plugin }, { default: pg }] = await importOptional('A PostgreSQL pool', ['@fastify/postgres', 'pg'], () => Promise.all([import('@fastify/postgres'), import('pg')]))
   const poolName = name ?? 'postgresql'

@@ -4,7 +4,7 @@ import type * as Ioredis from 'ioredis'
 import { OptionsInvalidError } from '../errors.ts'
 import { resolveOptions } from '../options/index.ts'
 import type { ResolvedOptions, SwooleOptions } from '../options/index.ts'
-import { RedisPool, completedUrl, importOptional, openPool, serverOf } from '../pools/index.ts'
+import { RedisPool, completedUrl, importOptional, openPool, requirePoolName, serverOf } from '../pools/index.ts'
 import { RedisDriver } from './driver.ts'
 import type { Client } from './driver.ts'
 
@@ -25,6 +25,7 @@ const LONGEST_RETRY_MS = 2000
 const RETRY_PART = 0.2
 
 const redis: FastifyPluginAsync<RedisOptions> = async (fastify, { name, ...given }) => {
+  requirePoolName(name)
   const options = (resolveOptions({ database: { redis: given } }).database as { redis: Resolved }).redis
   const [{ default: plugin }, ioredis] = await importOptional('A Redis pool', ['@fastify/redis', 'ioredis'], () => Promise.all([import('@fastify/redis'), import('ioredis')]))
   const driver = new RedisDriver(clientFactory(ioredis, options, name ?? 'redis'), {

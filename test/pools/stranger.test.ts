@@ -90,3 +90,11 @@ t.test('a URL that is not percent-encoded is refused at once, and nothing of it 
     }
   }
 })
+
+t.test('what cannot name a pool is refused at once', async t => {
+  for (const kind of KINDS) {
+    for (const name of ['', null, 5, '__proto__', 'constructor']) {
+      await t.rejects(openSubject(t, kind, await serverFor(kind), { name }), { code: 'FST_SWOOLE_OPTIONS_INVALID', message: /^The name of a pool is / })
+    }
+  }
+})
