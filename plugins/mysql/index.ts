@@ -11,6 +11,8 @@ import type { Client } from './driver.ts'
 type Block = NonNullable<Exclude<SwooleOptions['database'], false | undefined>['mysql']>
 type Resolved = Exclude<ResolvedOptions['database'], false>['mysql']
 
+const SCHEMES = ['mysql', 'mariadb']
+
 /** The block `database.mysql` of the options. */
 export type MysqlOptions = Block & {
   /** Of one pool of several: it is `fastify.pools[name]` and `fastify.mysql[name]`. Without it, `fastify.pools.mysql` and `fastify.mysql`. */
@@ -66,7 +68,7 @@ function clientConfig (options: Resolved): PoolOptions {
     ...(tls ? { ssl: { verifyIdentity: true } } : {}),
     maxPreparedStatements: MOST_PREPARED,
     ...clientOptions,
-    ...(url === null ? fields : { uri: completedUrl('database.mysql.url', { ...options, url }) }),
+    ...(url === null ? fields : { uri: completedUrl('database.mysql.url', SCHEMES, { ...options, url }) }),
     connectTimeout: timeout,
     gracefulEnd: true,
     // Ours says how many there may be.

@@ -13,9 +13,10 @@ export interface Address {
  * The URL of the options, with what it does not name from the other options. Throws FST_SWOOLE_OPTIONS_INVALID; nothing of
  * the URL is in the message, for there may be a password in it.
  */
-export function completedUrl (path: string, { url, host, port, user, password, database }: Address & { url: string }): string {
+export function completedUrl (path: string, schemes: readonly string[], { url, host, port, user, password, database }: Address & { url: string }): string {
   if (!URL.canParse(url)) throw new OptionsInvalidError(`${path} cannot be read as a URL: give scheme://user:password@host:port/database, with what is no letter or digit in them percent-encoded`)
   const full = new URL(url)
+  if (!schemes.includes(full.protocol.slice(0, -1))) throw new OptionsInvalidError(`${path} begins with "${full.protocol}", but must with ${schemes.map((scheme) => `"${scheme}:"`).join(' or ')}`)
   for (const part of [full.username, full.password, full.hostname, full.pathname]) {
     if (!canDecode(part)) throw new OptionsInvalidError(`${path} has a % that begins no character: give %25 for a percent sign, and what is no letter or digit percent-encoded in UTF-8`)
   }

@@ -436,8 +436,8 @@ export class ConnectionPool<C> {
     const { size } = this.#options
     const reason = this.#lastError !== undefined
       ? `${this.#driver.server} cannot be reached (${messageOf(this.#lastError)})`
-      : `${this.#lent} of ${size} are lent and ${this.#waiters.size - 1} callers more are waiting${this.#share === undefined ? '' : `, and the application may have ${this.#share.most}`}`
-    return Object.assign(new PoolTimeoutError(this.name, timeoutMs, reason), this.#lastError === undefined ? {} : { cause: this.#lastError })
+      : `${this.#lent} of ${size} are lent, ${this.#opening === 0 ? '' : `${this.#opening} are being opened, to which ${this.#driver.server} has not answered, `}and ${this.#waiters.size - 1} callers more are waiting${this.#share === undefined ? '' : `, and the application may have ${this.#share.most}`}`
+    return Object.assign(new PoolTimeoutError(this.name, Math.round(timeoutMs), reason), this.#lastError === undefined ? {} : { cause: this.#lastError })
   }
 
   connectError (error: unknown): Error {

@@ -11,6 +11,8 @@ import type { Client } from './driver.ts'
 type Block = NonNullable<Exclude<SwooleOptions['database'], false | undefined>['postgresql']>
 type Resolved = Exclude<ResolvedOptions['database'], false>['postgresql']
 
+const SCHEMES = ['postgres', 'postgresql']
+
 /** The block `database.postgresql` of the options. */
 export type PostgresOptions = Block & {
   /** Of one pool of several: it is `fastify.pools[name]` and `fastify.pg[name]`. Without it, `fastify.pools.postgresql` and `fastify.pg`. */
@@ -59,7 +61,7 @@ function clientConfig (options: Resolved): Pg.PoolConfig {
     keepAlive: true,
     ...(tls ? { ssl: true } : {}),
     ...clientOptions,
-    ...(url === null ? fields : { connectionString: completedUrl('database.postgresql.url', { ...options, url }) }),
+    ...(url === null ? fields : { connectionString: completedUrl('database.postgresql.url', SCHEMES, { ...options, url }) }),
     connectionTimeoutMillis: timeout
   }
 }

@@ -16,6 +16,8 @@ const EFFECTS = new Map<string, Partial<State>>([
   ['discard', { inTransaction: false, isWatching: false }],
   ['unwatch', { isWatching: false }]
 ])
+/** Who listens to these listens to what the next one subscribes to. */
+const MESSAGES = ['message', 'pmessage', 'smessage', 'messageBuffer', 'pmessageBuffer', 'smessageBuffer', 'monitor']
 /** A wrong password, database or certificate does not mend itself. */
 const FINAL = /^(?:WRONGPASS|NOAUTH|NOPERM|ERR invalid password|ERR (?:DB|invalid DB) index|ERR invalid username)/i
 const FINAL_CODES = ['ERR_TLS_CERT_ALTNAME_INVALID', 'SELF_SIGNED_CERT_IN_CHAIN', 'DEPTH_ZERO_SELF_SIGNED_CERT', 'UNABLE_TO_VERIFY_LEAF_SIGNATURE', 'UNABLE_TO_GET_ISSUER_CERT_LOCALLY', 'CERT_HAS_EXPIRED']
@@ -83,7 +85,7 @@ export class RedisDriver implements Driver<Client> {
     if (client === this.#shared) return undefined
     const state = this.#states.get(client)!
     const isBusy = ((client as unknown as { commandQueue?: { length: number } }).commandQueue?.length ?? 0) > 0
-    if (isBusy || state.isChanged) return Promise.reject(new Error('the connection is not what it was'))
+    if (isBusy || state.isChanged || MESSAGES.some((event) => client.listenerCount(event) > 0)) return Promise.reject(new Error('the connection is not what it was'))
     if (!state.inTransaction && !state.isWatching) return undefined
     // DISCARD forgets what is watched as well.
     return client.call(state.inTransaction ? 'discard' : 'unwatch')

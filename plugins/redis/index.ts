@@ -11,6 +11,8 @@ import type { Client } from './driver.ts'
 type Block = NonNullable<Exclude<SwooleOptions['database'], false | undefined>['redis']>
 type Resolved = Exclude<ResolvedOptions['database'], false>['redis']
 
+const SCHEMES = ['redis', 'rediss']
+
 /** The block `database.redis` of the options. */
 export type RedisOptions = Block & {
   /** Of one pool of several: it is `fastify.pools[name]` and `fastify.redis[name]`. Without it, `fastify.pools.redis` and `fastify.redis`. */
@@ -40,7 +42,7 @@ const redis: FastifyPluginAsync<RedisOptions> = async (fastify, { name, ...given
 function databaseOf ({ url, cluster, sentinels, ...options }: Resolved): number {
   if (cluster !== null) return 0
   if (url === null || sentinels !== null) return options.database
-  const path = new URL(completedUrl('database.redis.url', { ...options, url })).pathname.slice(1)
+  const path = new URL(completedUrl('database.redis.url', SCHEMES, { ...options, url })).pathname.slice(1)
   if (!/^\d+$/.test(path)) throw new OptionsInvalidError('database.redis.url has a path that is not the number of a database: give redis://host:port/0')
   return Number(path)
 }
@@ -89,7 +91,7 @@ function clientFactory (ioredis: typeof Ioredis, options: Resolved, name: string
     })
   }
   if (url === null) return (isShared) => new ioredis.Redis({ ...common(isShared), ...credentials, host, port, db: database })
-  const full = completedUrl('database.redis.url', { ...options, url })
+  const full = completedUrl('database.redis.url', SCHEMES, { ...options, url })
   return (isShared) => new ioredis.Redis(full, common(isShared))
 }
 

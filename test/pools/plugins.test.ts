@@ -237,13 +237,14 @@ t.test('a URL that is none is refused, and nothing of it is said', async t => {
     const error: any = await register(t, kind, { url: 'a secret:// that is none' }).then(() => undefined, (error) => error)
     t.equal(error.code, 'FST_SWOOLE_OPTIONS_INVALID')
     t.notMatch(error.message, 'secret')
+    await t.rejects(register(t, kind, { url: 'http://me:secret@127.0.0.1/x' }), { code: 'FST_SWOOLE_OPTIONS_INVALID', message: /begins with "http:"/ })
   }
   await t.rejects(register(t, 'redis', { url: 'redis://127.0.0.1/name' }), { code: 'FST_SWOOLE_OPTIONS_INVALID', message: /path that is not the number/ })
 })
 
 t.test('a URL is completed by the fields', async t => {
   const fields = { host: 'db.internal', port: 5433, user: 'me@here', password: 'a/b', database: 'da ta' }
-  const complete = (url: string, more: object = {}) => completedUrl('url', { ...fields, url, ...more })
+  const complete = (url: string, more: object = {}) => completedUrl('url', ['postgres', 'mysql', 'redis', 'db'], { ...fields, url, ...more })
   t.equal(complete('postgres://'), 'postgres://me%40here:a%2Fb@db.internal:5433/da%20ta')
   t.equal(complete('postgres:///other'), 'postgres://me%40here:a%2Fb@db.internal:5433/other')
   t.equal(complete('postgres://there:1?sslmode=require'), 'postgres://me%40here:a%2Fb@there:1/da%20ta?sslmode=require')

@@ -72,7 +72,7 @@ t.test('a waiter gives up after one time-out, and the error says why', async t =
   await clock.advance(TIMEOUT_MS - 11)
   t.notOk(outcome.isSettled)
   await clock.advance(1)
-  t.match(outcome.error, { code: 'FST_SWOOLE_POOL_TIMEOUT', statusCode: 503, message: /"test" had no connection within 1000 ms: 2 of 2 are lent and 0 callers more/ })
+  t.match(outcome.error, { code: 'FST_SWOOLE_POOL_TIMEOUT', statusCode: 503, message: /"test" had no connection within 1000 ms: 2 of 2 are lent, and 0 callers more/ })
   t.match(pool.stats(), { waiting: 0, timeouts: 2 })
 })
 
