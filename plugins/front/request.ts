@@ -54,16 +54,13 @@ export const LeanRequest = function (this: FrontRequest, socket: Socket, method:
   this[ANSWERED] = false
 } as unknown as Constructor
 
-const { get: nodeHeaders, set: setNodeHeaders } = Object.getOwnPropertyDescriptor(IncomingMessage.prototype, 'headers')!
+const setNodeHeaders = Object.getOwnPropertyDescriptor(IncomingMessage.prototype, 'headers')!.set!
 
 const lean: PropertyDescriptorMap = {
   constructor: { value: IncomingMessage, configurable: true, writable: true },
   headers: {
-    get (this: FrontRequest) { return this[WHOLE] ? nodeHeaders!.call(this) : (this[HEADERS] ??= { ...this[PLAIN].values }) },
-    set (this: FrontRequest, headers: IncomingHttpHeaders) {
-      if (this[WHOLE]) setNodeHeaders!.call(this, headers)
-      else this[HEADERS] = headers
-    }
+    get (this: FrontRequest) { return (this[HEADERS] ??= { ...this[PLAIN].values }) },
+    set (this: FrontRequest, headers: IncomingHttpHeaders) { this[HEADERS] = headers }
   },
   rawHeaders: {
     get (this: FrontRequest) { return (this[RAW] ??= [...this[PLAIN].raw]) },
@@ -77,53 +74,26 @@ const lean: PropertyDescriptorMap = {
   res: {
     get () { return undefined },
     set (this: FrontRequest, response: FrontResponse) {
-      makeWhole(this)
+      Object.assign(makeWhole(this), { res: response })
       if (response === (this.socket as { _httpMessage?: unknown })._httpMessage) makeResponseWhole(response)
-      keep(this, 'res', response)
     }
-  },
-  _consuming: fieldOf('_consuming', (request) => request[ANSWERED]),
-  _dumped: fieldOf('_dumped', (request) => request[ANSWERED]),
-  // All methods and fields of a stream look at this first.
-  _readableState: fieldOf('_readableState', (request) => makeWhole(request)._readableState),
-  rawTrailers: fieldOf('rawTrailers', (request) => makeWhole(request).rawTrailers)
-}
-for (const name of ['headersDistinct', 'signal', 'trailers', 'trailersDistinct']) {
-  const descriptor = Object.getOwnPropertyDescriptor(IncomingMessage.prototype, name)
-  // Not each version of node:http has all of them.
-  if (descriptor === undefined) continue
-  lean[name] = {
-    configurable: true,
-    get (this: FrontRequest) { return descriptor.get!.call(makeWhole(this)) },
-    set (this: FrontRequest, value: unknown) { descriptor.set?.call(makeWhole(this), value) }
   }
 }
-
-/** A field of the constructor of `IncomingMessage`, and what it is before that. */
-function fieldOf (name: string, value: (request: FrontRequest) => unknown): PropertyDescriptor {
-  return {
-    configurable: true,
-    get (this: FrontRequest) { return value(this) },
-    set (this: FrontRequest, given: unknown) { keep(this, name, given) }
-  }
+/** What they are as long as it is lean. Who changes one of them changes that of node:http. */
+const FIELDS = { httpVersion: '1.1', httpVersionMajor: 1, httpVersionMinor: 1, aborted: false, upgrade: false, statusCode: null, statusMessage: null, joinDuplicateHeaders: null }
+for (const [name, value] of Object.entries(FIELDS)) {
+  lean[name] = { get: () => value, set: setterOf(name) }
+}
+/** What they say, or are, when the request is whole. */
+for (const name of ['_consuming', '_dumped', '_readableState', 'headersDistinct', 'rawTrailers', 'signal', 'trailers', 'trailersDistinct'] as const) {
+  lean[name] = { get (this: FrontRequest) { return makeWhole(this)[name] }, set: setterOf(name) }
 }
 
-function keep (request: FrontRequest, name: string, value: unknown): void {
-  Object.defineProperty(request, name, { value, configurable: true, enumerable: true, writable: true })
+function setterOf (name: string) {
+  return function (this: FrontRequest, value: unknown) { Object.assign(makeWhole(this), { [name]: value }) }
 }
 
 LeanRequest.prototype = Object.create(IncomingMessage.prototype, lean) as FrontRequest
-
-Object.assign(LeanRequest.prototype, {
-  httpVersion: '1.1',
-  httpVersionMajor: 1,
-  httpVersionMinor: 1,
-  aborted: false,
-  upgrade: false,
-  statusCode: null,
-  statusMessage: null,
-  joinDuplicateHeaders: null
-})
 
 const DETACH_SIGNAL = Object.getOwnPropertySymbols(IncomingMessage.prototype).find(({ description }) => description === 'kDetachAbortSignal')
 
@@ -131,11 +101,12 @@ const DETACH_SIGNAL = Object.getOwnPropertySymbols(IncomingMessage.prototype).fi
 export function makeWhole (request: FrontRequest): FrontRequest {
   if (request[WHOLE]) return request
   request[WHOLE] = true
-  const { method, url, socket, complete: isComplete, [HEADERS]: headers, [PLAIN]: plain, [RAW]: raw = [...plain.raw] } = request
+  const { method, url, socket, complete: isComplete, [PLAIN]: plain, [HEADERS]: headers = { ...plain.values }, [RAW]: raw = [...plain.raw] } = request
+  if (Object.getPrototypeOf(request) === LeanRequest.prototype) Object.setPrototypeOf(request, IncomingMessage.prototype)
   ;(IncomingMessage as unknown as (this: FrontRequest, socket: Socket) => void).call(request, socket)
   request._addHeaderLines(raw, raw.length)
   Object.assign(request, { method, url, httpVersion: '1.1', httpVersionMajor: 1, httpVersionMinor: 1, upgrade: false, joinDuplicateHeaders: null })
-  if (headers !== undefined) setNodeHeaders!.call(request, headers)
+  setNodeHeaders.call(request, headers)
   if (request[ANSWERED]) forget(request)
   else if (isComplete) deliver(request)
   return request

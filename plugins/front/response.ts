@@ -81,12 +81,26 @@ const METHODS = [
   'write', 'addTrailers', 'appendHeader', 'assignSocket', 'cork', 'destroy', 'detachSocket', 'flushHeaders', 'pipe', 'setHeader', 'setHeaders', 'setTimeout',
   'uncork', 'writeContinue', 'writeEarlyHints', 'writeInformation', 'writeProcessing', '_finish', '_flush', '_flushOutput', '_implicitHeader', '_renderHeaders', '_send', '_storeHeader', '_writeRaw'
 ]
-/** What these say as long as it is lean. */
+/** What these say as long as it is lean. Who changes one of them changes that of node:http. */
 const LEAN_GETTERS: Record<string, (response: FrontResponse) => unknown> = {
+  _defaultKeepAlive: () => true,
+  _expect_continue: () => false,
+  _keepAliveTimeout: (response) => response[FRONT].keepAliveTimeoutMs,
+  _last: (response) => response._header !== null && !response.shouldKeepAlive,
+  _removedConnection: () => false,
+  _removedContLen: () => false,
+  _removedTE: () => false,
+  _sent100: () => false,
+  _trailer: () => '',
+  chunkedEncoding: () => false,
   closed: (response) => response._closed,
   connection: (response) => socketOf(response),
   errored: () => null,
+  maxRequestsOnConnectionReached: () => false,
+  outputSize: () => 0,
   socket: (response) => socketOf(response),
+  useChunkedEncodingByDefault: () => true,
+  writable: () => true,
   writableCorked: () => 0,
   writableFinished: (response) => response[FLUSHED],
   writableHighWaterMark: (response) => response[FRONT].socket.writableHighWaterMark,
@@ -107,11 +121,10 @@ for (const name of METHODS) {
   }
 }
 for (const [name, value] of Object.entries(LEAN_GETTERS)) {
-  const { get, set } = descriptorOf(name)
   lean[name] = {
     configurable: true,
-    get (this: FrontResponse) { return this[WHOLE] ? get!.call(this) : value(this) },
-    set (this: FrontResponse, given: unknown) { set?.call(makeWhole(this), given) }
+    get (this: FrontResponse) { return value(this) },
+    set (this: FrontResponse, given: unknown) { Object.assign(makeWhole(this), { [name]: given }) }
   }
 }
 lean.statusMessage = {
@@ -119,37 +132,10 @@ lean.statusMessage = {
   get (this: FrontResponse) { return this[MESSAGE] ?? (this._header !== null ? STATUS_CODES[this.statusCode] : undefined) },
   set (this: FrontResponse, message: string) { this[MESSAGE] = message }
 }
-// What was flushed before it became whole stays so.
-const { get: writableFinished } = descriptorOf('writableFinished')
-lean.writableFinished = { configurable: true, get (this: FrontResponse) { return this[FLUSHED] || (this[WHOLE] && writableFinished!.call(this)) } }
-
-lean._keepAliveTimeout = {
-  configurable: true,
-  get (this: FrontResponse) { return this[FRONT].keepAliveTimeoutMs },
-  set (this: FrontResponse, value: number) { Object.defineProperty(this, '_keepAliveTimeout', { value, configurable: true, enumerable: true, writable: true }) }
-}
-lean._last = {
-  configurable: true,
-  get (this: FrontResponse) { return this._header !== null && !this.shouldKeepAlive },
-  set (this: FrontResponse, value: boolean) { Object.defineProperty(this, '_last', { value, configurable: true, enumerable: true, writable: true }) }
-}
-
 LeanResponse.prototype = Object.create(node, lean) as FrontResponse
 Object.assign(LeanResponse.prototype, {
   sendDate: true,
-  chunkedEncoding: false,
   strictContentLength: false,
-  useChunkedEncodingByDefault: true,
-  maxRequestsOnConnectionReached: false,
-  writable: true,
-  outputSize: 0,
-  _defaultKeepAlive: true,
-  _expect_continue: false,
-  _removedConnection: false,
-  _removedContLen: false,
-  _removedTE: false,
-  _sent100: false,
-  _trailer: '',
   getHeader (this: FrontResponse, name: string) {
     return this[WHOLE] || typeof name !== 'string' ? node.getHeader.call(makeWhole(this), name) : undefined
   },
@@ -250,19 +236,22 @@ function kindOf (name: string): number {
 /** What node:http would have given to its handler, as far as it has come. */
 export function makeWhole (response: FrontResponse): FrontResponse {
   if (response[WHOLE]) return response
-  const { [FRONT]: front, statusCode, _header, _contentLength, _hasBody, _last, finished, destroyed, _closed, sendDate, shouldKeepAlive, strictContentLength } = response
+  const { [FRONT]: front, [MESSAGE]: message, statusCode, _header, _contentLength, _hasBody, _last, finished, destroyed, _closed, sendDate, shouldKeepAlive, strictContentLength } = response
   const { req: request } = response as unknown as { req: FrontRequest }
   response[WHOLE] = true
+  if (Object.getPrototypeOf(response) === LeanResponse.prototype) Object.setPrototypeOf(response, ServerResponse.prototype)
   ;(ServerResponse as unknown as (this: FrontResponse, request: FrontRequest) => void).call(response, request)
   Object.assign(response, { statusCode, sendDate, shouldKeepAlive, strictContentLength, _hasBody, _keepAliveTimeout: front.keepAliveTimeoutMs })
+  response._contentLength = _contentLength
+  if (message !== undefined || _header !== null) response.statusMessage = message ?? STATUS_CODES[statusCode]!
   if (finished || _closed) {
     // It has left nothing to be done.
-    Object.assign(response, { finished, destroyed, _closed, _header, _contentLength, _last, _headerSent: finished, [WRITABLE_FINISHED]: response[FLUSHED] })
+    Object.assign(response, { finished, destroyed, _closed, _header, _last, _headerSent: finished, [WRITABLE_FINISHED]: response[FLUSHED] })
     if (!response[DETACHED]) attach(response, front.socket)
     return response
   }
   front.serveWhole(request, response)
-  if (_header !== null) Object.assign(response, { _header, _contentLength, _last })
+  if (_header !== null) Object.assign(response, { _header, _last })
   return response
 }
 
@@ -290,12 +279,4 @@ export function drain (response: FrontResponse): void {
 
 function socketOf (response: FrontResponse): Socket | null {
   return response[DETACHED] ? null : response[FRONT].socket
-}
-
-function descriptorOf (name: string): PropertyDescriptor {
-  for (let prototype: object | null = node; prototype !== null; prototype = Object.getPrototypeOf(prototype)) {
-    const descriptor = Object.getOwnPropertyDescriptor(prototype, name)
-    if (descriptor !== undefined) return descriptor
-  }
-  return { get: undefined }
 }
