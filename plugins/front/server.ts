@@ -45,8 +45,7 @@ export class FrontServer {
     server.on(event, (socket: HttpSocket) => this.#accept(socket))
     const { closeIdleConnections, closeAllConnections } = this.server
     this.server.closeIdleConnections = () => {
-      // One on which nothing has come yet may have a request on its way: node:http lets it be, too.
-      for (const connection of this.connections) if (connection.isIdle && connection.requests > 0) connection.destroy()
+      for (const connection of this.connections) if (connection.isIdle) connection.destroy()
       closeIdleConnections.call(server)
     }
     this.server.closeAllConnections = () => {
