@@ -114,17 +114,17 @@ t.test('10,000 pipelined requests that wait for the first are left in the socket
   let release = (): void => {}
   const came = new EventEmitter()
   const server = front()((request, response) => {
-    // Who reads a body goes on with the socket.
-    request.on('data', () => {}).on('end', () => {
-      if (request.url !== '/') return ok(request, response)
-      release = () => ok(request, response)
-      came.emit('first', request.socket)
-    })
+    if (request.url !== '/') return ok(request, response)
+    release = () => ok(request, response)
+    came.emit('first', request.socket)
+    request.resume()
+    // Whoever goes on with the socket does not go on for all of them.
+    setTimeout(() => request.socket.resume(), 100)
   })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   const long = `POST /next HTTP/1.1\r\nHost: a\r\nX-Long: ${'x'.repeat(500)}\r\nContent-Length: 2\r\n\r\n{}`
-  const client = open((server.address() as AddressInfo).port, GET + long.repeat(10_000) + LAST)
+  const client = open((server.address() as AddressInfo).port, long.replace('/next', '/') + long.repeat(10_000) + LAST)
   const [socket] = await once(came, 'first') as [Socket]
   await sleep(300)
   t.ok(socket.bytesRead > 0 && socket.bytesRead < 400_000, `${socket.bytesRead} bytes read`)

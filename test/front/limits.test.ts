@@ -20,6 +20,9 @@ import type { Client } from './servers.ts'
 
 t.jobs = 4
 
+const [major] = process.versions.node.split('.').map(Number) as [number]
+const OF_CONTEXT_FRAMES = major >= 24
+
 /** Writes a text byte by byte. */
 async function trickle ({ socket }: Client, piece: string, everyMs: number): Promise<void> {
   for (const byte of piece) {
@@ -149,11 +152,13 @@ both('closeIdleConnections() closes what waits for a request; closeAllConnection
   await answered(idle)
   await sleep(50)
   server.closeIdleConnections()
-  await Promise.all([idle.closed, silent.closed])
+  await idle.closed
   await sleep(50)
   t.same([begun, waiting].map(({ socket }) => socket.destroyed), [false, false])
   server.closeAllConnections()
   await Promise.all([begun.closed, waiting.closed])
+  // Those on which nothing has come yet, some versions of node:http take for idle.
+  silent.socket.destroy()
 })
 
 both('close() ends with the last request', async (t, start) => {
@@ -202,25 +207,26 @@ both('an application that throws in a request goes on with the others', async (t
   t.same([...client.bytes().matchAll(/HTTP\/1.1 (\d+)/g)].map(([, status]) => status), ['500', '200', '200'])
 })
 
-both('what one request enters the next one never sees', async (t, start) => {
-  const storage = new AsyncLocalStorage<string>()
-  const seen: Array<string | undefined> = []
-  const { port } = await start({}, async (request, response) => {
-    seen.push(storage.getStore())
-    storage.enterWith(request.url!)
-    if (request.url === '/later') await sleep(5)
-    ok(request, response)
-    storage.enterWith(`${request.url} afterwards`)
+for (const [how, requests] of Object.entries({ 'after one another': [[GET], [GET.replace('/', '/later')], [GET]], 'behind one another': [[GET, GET.replace('/', '/later'), GET]] })) {
+  both(`what one request enters the next one never sees, ${how}`, async (t, start) => {
+    const storage = new AsyncLocalStorage<string>()
+    const seen: Array<string | undefined> = []
+    const { port } = await start({}, async (request, response) => {
+      seen.push(storage.getStore())
+      storage.enterWith(request.url!)
+      if (request.url === '/later') await sleep(5)
+      ok(request, response)
+      storage.enterWith(`${request.url} afterwards`)
+    })
+    const client = open(port)
+    for (const [n, texts] of requests.entries()) {
+      client.socket.write(texts.join(''))
+      await answered(client, (n + 1) * texts.length)
+    }
+    t.same(seen, [undefined, undefined, undefined], { skip: !OF_CONTEXT_FRAMES && 'with Node before 24 enterWith() stays with the connection, with node:http too' })
+    client.socket.destroy()
   })
-  const client = open(port, GET)
-  await answered(client)
-  client.socket.write(GET.replace('/', '/later'))
-  await answered(client, 2)
-  client.socket.write(GET)
-  await answered(client, 3)
-  t.same(seen, [undefined, undefined, undefined])
-  client.socket.destroy()
-})
+}
 
 both('subscribers of the diagnostics channels hear of requests on connections that were there before', async (t, start) => {
   const { port } = await start({}, ok)

@@ -193,13 +193,13 @@ const scenarios: Record<string, Scenario> = {
   'a second end, with a call-back': { handler: (_request, response, log) => { say(response); response.end((error?: Error) => log('call-back', (error as NodeJS.ErrnoException | undefined)?.code ?? null)) } },
   'an end after all, with a call-back': { handler: async (_request, response, log) => { say(response); await sleep(10); response.end((error?: Error) => log('call-back', (error as NodeJS.ErrnoException | undefined)?.code ?? null)) } },
   'a response that is destroyed after its end': { handler: (_request, response, log) => { say(response); response.destroy(); log(stateOf(response)) } },
-  'the signal of a request': { send: GET + GET + LAST, handler: async (request, response, log) => { const { signal } = request; await sleep(5); say(response); response.on('close', () => setTimeout(() => log(signal.aborted, request.signal === signal), 20)) } },
-  'the signal of a request whose client goes': { handler: (request, _response, log) => { request.signal.addEventListener('abort', () => log('abort')) }, then: (socket) => setTimeout(() => socket.destroy(), 20) },
+  'the signal of a request': { send: GET + GET + LAST, handler: async (request, response, log) => { const { signal } = request; await sleep(5); say(response); response.on('close', () => setTimeout(() => log(signal?.aborted, request.signal === signal), 20)) } },
+  'the signal of a request whose client goes': { handler: (request, _response, log) => { request.signal?.addEventListener('abort', () => log('abort')) }, then: (socket) => setTimeout(() => socket.destroy(), 20) },
   'signals leave nothing on the connection': {
     handler: (request, response, log) => {
       const { signal } = request
       say(response)
-      response.on('close', () => log(signal.aborted, request.socket.listenerCount('close') < 6))
+      response.on('close', () => log(signal?.aborted, request.socket.listenerCount('close') < 6))
     },
     then: (socket) => {
       let n = 0
