@@ -135,6 +135,8 @@ export class FrontConnection {
 
   /** Nothing has come for as long as a request may take. */
   refuseLate (): void {
+    // Once: who listens to clientError may let it stay.
+    this.idleSinceMs = Infinity
     this.#refuse(Object.assign(new Error('Request timeout'), { code: 'ERR_HTTP_REQUEST_TIMEOUT' }))
   }
 

@@ -57,6 +57,14 @@ both('a client that says nothing is refused after headersTimeout', async (t, sta
   const other = open(port)
   await other.closed
   t.equal(other.bytes(), '')
+  let told = 0
+  server.on('clientError', () => { told++ })
+  const kept = open(port)
+  await sleep(1500)
+  t.equal(told, 1, 'once, and who listens decides')
+  kept.socket.write(LAST)
+  await kept.closed
+  t.match(kept.bytes(), /200 OK/)
 })
 
 both('a body that comes byte by byte is refused after requestTimeout, and others are served', async (t, start) => {
