@@ -5,7 +5,7 @@ import type { Server } from 'node:http'
 import type { Socket } from 'node:net'
 import { mayBecomePlain, readHeaders, readRequestLine } from './head.ts'
 import type { Headers, RequestLine } from './head.ts'
-import { LeanRequest, complete, endRequest, makeWhole as makeRequestWhole } from './request.ts'
+import { LeanRequest, complete, endRequest, makeWhole as makeRequestWhole, requestWithBody } from './request.ts'
 import type { FrontRequest } from './request.ts'
 import { DETACHED, FLUSHED, LeanResponse, WHOLE, attach, drain, finish } from './response.ts'
 import type { FrontResponse } from './response.ts'
@@ -201,7 +201,7 @@ export class FrontConnection {
   #serve ({ method, url }: RequestLine, headers: Headers, body: Buffer | undefined): void {
     this.requests++
     this.isLast = headers.isLast
-    const request = new LeanRequest(this.socket, method, url, headers, body)
+    const request = body === undefined ? new LeanRequest(this.socket, method, url, headers, undefined) : requestWithBody(this.socket, method, url, headers, body)
     const response = new LeanResponse(this, request)
     this.response = response
     this.socket._httpMessage = response

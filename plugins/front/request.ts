@@ -74,7 +74,7 @@ const lean: PropertyDescriptorMap = {
   res: {
     get () { return undefined },
     set (this: FrontRequest, response: FrontResponse) {
-      Object.assign(makeWhole(this), { res: response })
+      Object.defineProperty(makeWhole(this), 'res', { value: response, configurable: true, enumerable: true, writable: true })
       if (response === (this.socket as { _httpMessage?: unknown })._httpMessage) makeResponseWhole(response)
     }
   }
@@ -95,6 +95,39 @@ function setterOf (name: string) {
 
 LeanRequest.prototype = Object.create(IncomingMessage.prototype, lean) as FrontRequest
 
+/**
+ * A request with a body is read as a stream anyway, so it is whole from the beginning: a constructor that is called on an object of
+ * another shape takes half as long again as one that makes its own.
+ */
+class WholeRequest extends IncomingMessage {
+  static {
+    Object.defineProperty(this.prototype, 'constructor', { value: IncomingMessage, configurable: true, writable: true })
+    Object.defineProperty(this.prototype, 'res', { ...lean.res, configurable: true })
+  }
+}
+
+export function requestWithBody (socket: Socket, method: string, url: string, plain: Headers, body: Buffer): FrontRequest {
+  const request = new WholeRequest(socket) as FrontRequest
+  request[WHOLE] = true
+  request[PLAIN] = plain
+  request[BODY] = body
+  request[ANSWERED] = false
+  request._addHeaderLines([...plain.raw], plain.raw.length)
+  fill(request, method, url, { ...plain.values })
+  return request
+}
+
+function fill (request: FrontRequest, method: string, url: string, headers: IncomingHttpHeaders): void {
+  request.method = method
+  request.url = url
+  request.httpVersion = '1.1'
+  request.httpVersionMajor = 1
+  request.httpVersionMinor = 1
+  ;(request as { upgrade?: boolean }).upgrade = false
+  ;(request as { joinDuplicateHeaders?: null }).joinDuplicateHeaders = null
+  setNodeHeaders.call(request, headers)
+}
+
 const DETACH_SIGNAL = Object.getOwnPropertySymbols(IncomingMessage.prototype).find(({ description }) => description === 'kDetachAbortSignal')
 
 /** What node:http would have given to its handler, as far as it has come. */
@@ -105,8 +138,7 @@ export function makeWhole (request: FrontRequest): FrontRequest {
   if (Object.getPrototypeOf(request) === LeanRequest.prototype) Object.setPrototypeOf(request, IncomingMessage.prototype)
   ;(IncomingMessage as unknown as (this: FrontRequest, socket: Socket) => void).call(request, socket)
   request._addHeaderLines(raw, raw.length)
-  Object.assign(request, { method, url, httpVersion: '1.1', httpVersionMajor: 1, httpVersionMinor: 1, upgrade: false, joinDuplicateHeaders: null })
-  setNodeHeaders.call(request, headers)
+  fill(request, method!, url!, headers)
   if (request[ANSWERED]) forget(request)
   else if (isComplete) deliver(request)
   return request
@@ -131,7 +163,9 @@ export function endRequest (request: FrontRequest): void {
   // The signal of a request that has been answered does not follow its connection.
   if (DETACH_SIGNAL !== undefined) (request as unknown as Record<symbol, () => void>)[DETACH_SIGNAL]!()
   const { _consuming: isRead, _readableState: { resumeScheduled } } = request as unknown as { _consuming: boolean, _readableState: { resumeScheduled: boolean } }
-  if (!isRead && !resumeScheduled) request._dump()
+  if (isRead || resumeScheduled) return
+  request._dump()
+  request._consuming = true
 }
 
 /** Between the body and its end, node:http lets those have their turn who wait for the body. */
