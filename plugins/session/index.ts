@@ -2,9 +2,10 @@ import fp from 'fastify-plugin'
 import type { FastifyPluginAsync } from 'fastify'
 import type { FastifyCookieOptions } from '@fastify/cookie'
 import type { FastifySessionOptions } from '@fastify/session'
-import { OptionsInvalidError, PackageMissingError } from '../errors.ts'
+import { OptionsInvalidError } from '../errors.ts'
 import { resolveOptions } from '../options/index.ts'
 import type { ResolvedOptions, SwooleOptions } from '../options/index.ts'
+import { importOptional } from '../packages.ts'
 import { memoryFor } from '../shared-memory/index.ts'
 import { FAILED, HIDDEN, savingHooks } from './saving.ts'
 import { CookieSigner } from './signer.ts'
@@ -27,17 +28,17 @@ type Resolved = Exclude<ResolvedOptions['session'], false>
 
 const session: FastifyPluginAsync<SessionOptions> = async (fastify, given) => {
   const { secret, ttl, rolling, saveUninitialized, size, maxBytes, cookieName, cookie } = resolve(given)
-  const packages = await importPackages()
+  const [{ default: cookiePlugin }, { default: sessionPlugin }] = await importOptional('The option session', ['@fastify/session', '@fastify/cookie'], () => Promise.all([import('@fastify/cookie'), import('@fastify/session')]))
   const memory = memoryFor(fastify.server)
   const store = new SessionStore(memory, { ttl, size, maxBytes, log: fastify.log })
   fastify.decorate('sessions', store)
   fastify.decorateRequest(HIDDEN, null)
   fastify.decorateRequest(FAILED, false)
 
-  if (!fastify.hasPlugin('@fastify/cookie')) await fastify.register(packages.cookie)
+  if (!fastify.hasPlugin('@fastify/cookie')) await fastify.register(cookiePlugin as unknown as FastifyPluginAsync<FastifyCookieOptions>)
   const { before, after } = savingHooks({ store, cookieName, rolling, saveUninitialized })
   fastify.addHook('onSend', before)
-  await fastify.register(packages.session, {
+  await fastify.register(sessionPlugin as unknown as FastifyPluginAsync<FastifySessionOptions>, {
     secret: new CookieSigner(secret),
     store,
     cookieName,
@@ -59,22 +60,6 @@ function resolve (given: SessionOptions): Resolved & { secret: string[] } {
 
 function cookieOptions ({ persistent, domain, partitioned, ...options }: Resolved['cookie']) {
   return { ...options, ...(domain === null ? {} : { domain }), ...(partitioned ? { partitioned } : {}) }
-}
-
-interface Packages {
-  cookie: FastifyPluginAsync<FastifyCookieOptions>
-  session: FastifyPluginAsync<FastifySessionOptions>
-}
-
-/** They are there only where sessions are used. */
-async function importPackages (): Promise<Packages> {
-  try {
-    const [{ default: cookie }, { default: session }] = await Promise.all([import('@fastify/cookie'), import('@fastify/session')])
-    return { cookie, session } as unknown as Packages
-  } catch (error) {
-    if ((error as { code?: string }).code !== 'ERR_MODULE_NOT_FOUND') throw error
-    throw new PackageMissingError('The option session', '@fastify/session and @fastify/cookie', '@fastify/session @fastify/cookie')
-  }
 }
 
 export default fp(session, { fastify: '5.x', name: 'fastify-swoole-session' })

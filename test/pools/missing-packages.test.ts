@@ -1,7 +1,7 @@
 import Fastify from 'fastify'
 import { registerHooks } from 'node:module'
 import t from 'tap'
-import { importOptional } from '../../plugins/pools/index.ts'
+import { importOptional } from '../../plugins/packages.ts'
 import swoole from '../../plugins/swoole.ts'
 
 const PACKAGES = { postgresql: ['@fastify/postgres', 'pg'], mysql: ['@fastify/mysql', 'mysql2'], redis: ['@fastify/redis', 'ioredis'] } as const

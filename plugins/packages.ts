@@ -1,4 +1,4 @@
-import { PackageMissingError } from '../errors.ts'
+import { PackageMissingError } from './errors.ts'
 
 /** Packages that only those need who configure `option`. Rejects with FST_SWOOLE_PACKAGE_MISSING, which says what to install. */
 export async function importOptional<T extends readonly unknown[]> (option: string, names: readonly string[], load: () => Promise<T>): Promise<T> {
