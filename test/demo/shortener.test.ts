@@ -1,12 +1,10 @@
 import t from 'tap'
 import Fastify from 'fastify'
 import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { cpSync } from 'node:fs'
-import { createServer } from 'node:net'
-import type { AddressInfo } from 'node:net'
 import { join, resolve } from 'node:path'
 import shortener from '../../server.ts'
+import { freePort } from '../support/ports.ts'
 import { eventually } from '../support/processes.ts'
 import { makeProject, start } from '../support/project.ts'
 
@@ -126,12 +124,3 @@ t.test('fastify-cli serves the same file in one process', async (t) => {
   const answer = await fetch(`http://127.0.0.1:${port}/links/nowhere`)
   t.equal(answer.status, 404)
 })
-
-async function freePort (): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
-}

@@ -1,14 +1,12 @@
 import t from 'tap'
 import { execFileSync } from 'node:child_process'
 import { chmodSync, chownSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import { createServer } from 'node:net'
-import type { AddressInfo } from 'node:net'
-import { once } from 'node:events'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { SqlPool } from '../../plugins/pools/index.ts'
 import { startOwnServer } from '../support/database-servers.ts'
 import type { Kind } from '../support/database-servers.ts'
+import { freePort } from '../support/ports.ts'
 import { eventually } from '../support/processes.ts'
 import { KINDS, failOnUncaught, observe, openSubject } from './subjects.ts'
 
@@ -76,12 +74,4 @@ function makeCertificates (): void {
   chmodSync(key, 0o600)
   // The servers do not run as root.
   if (process.getuid!() === 0) chownSync(key, ...(['-u', '-g'].map((of) => Number(execFileSync('id', [of, 'nobody']))) as [number, number]))
-}
-
-async function freePort (): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  return port
 }

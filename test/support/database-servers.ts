@@ -16,12 +16,11 @@ import type { ChildProcess } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { chownSync, globSync, mkdtempSync, rmSync } from 'node:fs'
-import { createServer } from 'node:net'
-import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pg from 'pg'
 import wholeFile from 'tap'
+import { freePort } from './ports.ts'
 import { eventually } from './processes.ts'
 
 export type Kind = 'postgresql' | 'mysql' | 'redis'
@@ -240,12 +239,4 @@ function unprivileged (): { uid?: number, gid?: number, stdio: 'pipe' } {
   if (process.getuid!() !== 0) return { stdio: 'pipe' }
   const [uid, gid] = ['-u', '-g'].map((of) => Number(execFileSync('id', [of, 'nobody'])))
   return { uid: uid!, gid: gid!, stdio: 'pipe' }
-}
-
-async function freePort (): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  return port
 }
