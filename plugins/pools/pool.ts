@@ -1,5 +1,6 @@
 import { PoolClosedError, PoolConnectError, PoolNotBorrowedError, PoolTimeoutError } from '../errors.ts'
 import { messageOf } from '../values/index.ts'
+import { Attempts } from './attempts.ts'
 import type { Driver } from './driver.ts'
 import type { Share } from './budget.ts'
 
@@ -57,12 +58,8 @@ interface Waiter<C> {
   fail (error: Error): void
 }
 
-const FIRST_RETRY_MS = 20
-const LONGEST_RETRY_MS = 1000
-const RETRY_PART = 0.2
 /** How much earlier than `maxLifetime` some connections go, as a part of it, so that not all do at once. */
 const LIFETIME_JITTER = 0.1
-const WARN_EVERY_MS = 10_000
 /** A Node timer with more fires at once. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1
 /** How long a connection may take to say that it works, as a part of the time-out: there must be time for another one. */
@@ -87,11 +84,8 @@ export class ConnectionPool<C> {
   #lent = 0
   /** Those that are being closed, which the server may still count. */
   readonly #parting = new Set<C>()
-  #retryMs = FIRST_RETRY_MS
-  #retry: NodeJS.Timeout | undefined
-  #lastError: unknown
+  readonly #attempts: Attempts
   #sweep: NodeJS.Timeout | undefined
-  #warnedMs = -Infinity
   #closing: PromiseWithResolvers<void> | undefined
   #isClosed = false
   readonly #abandoned = new AbortController()
@@ -102,6 +96,7 @@ export class ConnectionPool<C> {
     this.#driver = driver
     this.#options = options
     this.#log = log
+    this.#attempts = new Attempts(options.timeoutMs, () => this.#grow())
     this.#share = share
     share?.onChange(() => this.#onShare())
   }
@@ -233,7 +228,7 @@ export class ConnectionPool<C> {
       this.#drop(held)
     }
     for (const connection of this.#parting) this.#driver.destroy(connection)
-    clearTimeout(this.#retry)
+    this.#attempts.stop()
     this.#isClosed = true
     this.#closing!.resolve()
   }
@@ -302,7 +297,7 @@ export class ConnectionPool<C> {
   }
 
   #grow (): void {
-    if (this.#retry !== undefined) return
+    if (this.#attempts.isPausing) return
     this.#share?.want(this.#lacking())
     while (this.#lacking() > 0 && (this.#share?.tryTake() ?? true)) this.#open()
     this.#share?.want(this.#lacking())
@@ -322,8 +317,7 @@ export class ConnectionPool<C> {
       return this.#endIfDone()
     }
     this.#opening--
-    this.#lastError = undefined
-    this.#retryMs = FIRST_RETRY_MS
+    this.#attempts.succeeded()
     this.#counts.opened++
     const { maxLifetimeMs } = this.#options
     const expiresMs = maxLifetimeMs === 0 ? Infinity : performance.now() + maxLifetimeMs * (1 - Math.random() * LIFETIME_JITTER)
@@ -338,22 +332,14 @@ export class ConnectionPool<C> {
 
   #onOpenFailed (error: unknown): void {
     this.#counts.failures++
-    this.#lastError = error
     const isFinal = this.#driver.isFinal(error)
-    const nowMs = performance.now()
-    if (nowMs - this.#warnedMs > WARN_EVERY_MS && !this.#abandoned.signal.aborted) {
-      this.#warnedMs = nowMs
+    if (this.#attempts.failed(error) && !this.#abandoned.signal.aborted) {
       this.#log.warn({ err: error, pool: this.name }, `the pool cannot connect to ${this.#driver.server}${isFinal ? '' : ': it tries again'}`)
     }
     if (isFinal) {
-      for (const waiter of this.#waiters) waiter.fail(this.connectError(error))
-    } else if (this.#retry === undefined && this.#waiters.size > 0) {
-      this.#retry = setTimeout(() => {
-        this.#retry = undefined
-        this.#grow()
-      }, this.#retryMs * (1 + Math.random()))
-      // Who comes now is to see a further attempt within his time.
-      this.#retryMs = Math.min(this.#retryMs * 2, LONGEST_RETRY_MS, this.#options.timeoutMs * RETRY_PART)
+      for (const waiter of this.#waiters) waiter.fail(this.#connectError(error))
+    } else if (!this.#attempts.isPausing && this.#waiters.size > 0) {
+      this.#attempts.pause()
     }
   }
 
@@ -403,7 +389,7 @@ export class ConnectionPool<C> {
   #endIfDone (): void {
     if (this.#closing === undefined || this.#held.size + this.#opening + this.#parting.size + this.#waiters.size > 0) return
     clearTimeout(this.#sweep)
-    clearTimeout(this.#retry)
+    this.#attempts.stop()
     this.#isClosed = true
     this.#closing.resolve()
   }
@@ -434,13 +420,14 @@ export class ConnectionPool<C> {
 
   #timeoutError (timeoutMs: number): Error {
     const { size } = this.#options
-    const reason = this.#lastError !== undefined
-      ? `${this.#driver.server} cannot be reached (${messageOf(this.#lastError)})`
+    const { lastError } = this.#attempts
+    const reason = lastError !== undefined
+      ? `${this.#driver.server} cannot be reached (${messageOf(lastError)})`
       : `${this.#lent} of ${size} are lent, ${this.#opening === 0 ? '' : `${this.#opening} are being opened, to which ${this.#driver.server} has not answered, `}and ${this.#waiters.size - 1} callers more are waiting${this.#share === undefined ? '' : `, and the application may have ${this.#share.most}`}`
-    return Object.assign(new PoolTimeoutError(this.name, Math.round(timeoutMs), reason), this.#lastError === undefined ? {} : { cause: this.#lastError })
+    return Object.assign(new PoolTimeoutError(this.name, Math.round(timeoutMs), reason), lastError === undefined ? {} : { cause: lastError })
   }
 
-  connectError (error: unknown): Error {
+  #connectError (error: unknown): Error {
     return Object.assign(new PoolConnectError(this.name, this.#driver.server, messageOf(error)), { cause: error })
   }
 }
