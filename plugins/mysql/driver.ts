@@ -112,10 +112,12 @@ export class MysqlDriver implements SqlDriver<Client> {
     return client
   }
 
-  onBreak ({ connection }: Client, listener: () => void): void {
+  onBreak (client: Client, listener: () => void): void {
+    const { connection } = client
     connection.on('error', listener)
     connection.once('end', listener)
     connection.stream.once('close', listener)
+    if (this.isBroken(client)) listener()
   }
 
   check ({ connection }: Client): Promise<void> {

@@ -4,7 +4,7 @@ export interface Driver<C> {
   readonly server: string
   /** Connects. Rejects with the client's error; when the signal aborts, it leaves nothing open. */
   open (signal: AbortSignal): Promise<C>
-  /** `listener` is called once when the connection has broken or was closed by the other end, whoever has it then. */
+  /** `listener` is called when the connection breaks or is closed by the other end, whoever has it then; at once when that has happened already. */
   onBreak (connection: C, listener: () => void): void
   /** One round trip. Rejects when the connection is of no use any more. */
   check (connection: C): Promise<unknown>

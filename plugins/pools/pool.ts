@@ -326,7 +326,7 @@ export class ConnectionPool<C> {
     this.#driver.onBreak(connection, () => this.#onBreak(held))
     const [waiter] = this.#waiters
     // Even if others lack one: they were asked when it was taken.
-    if (waiter !== undefined) waiter.take(this.#lend(held))
+    if (waiter !== undefined && !held.isBroken) waiter.take(this.#lend(held))
     else this.#offer(held)
   }
 

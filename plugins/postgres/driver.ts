@@ -9,6 +9,8 @@ import { PreparedNames } from './prepared-names.ts'
 
 /** What node-postgres has and its types do not tell. */
 export interface Client extends Omit<Pg.PoolClient, 'connection'> {
+  /** False: it has broken. */
+  readonly _queryable: boolean
   readonly host: string
   readonly port: number
   readonly processID: number
@@ -45,6 +47,7 @@ interface BaseClient {
   readonly connection: Wire
   connect (callback: (error: Error | null, client?: unknown) => void): void
   query (...given: unknown[]): unknown
+  on (event: 'error', listener: () => void): unknown
 }
 
 /**
@@ -68,6 +71,8 @@ export function notingClient (Base: typeof Pg.Client, slow: SlowQueries): typeof
       super.connect((error, client) => {
         // Otherwise it may go on to connect though nobody knows of it any more.
         if (error) this.connection.stream.destroy()
+        // The packet that opens it may say goodbye as well, before anybody listens.
+        else this.on('error', () => {})
         callback(error, client)
       })
     }
@@ -192,6 +197,7 @@ export class PostgresDriver implements SqlDriver<Client> {
     }
     client.on('error', broken)
     client.once('end', broken)
+    if (!client._queryable) broken()
   }
 
   async check (client: Client): Promise<void> {

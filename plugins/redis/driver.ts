@@ -74,7 +74,9 @@ export class RedisDriver implements Driver<Client> {
   }
 
   onBreak (client: Client, listener: () => void): void {
-    if (client !== this.#shared) client.once('close', listener)
+    if (client === this.#shared) return
+    client.once('close', listener)
+    if (client.status !== 'ready') listener()
   }
 
   check (client: Client): Promise<unknown> {
