@@ -124,8 +124,11 @@ export class Link {
   }
 
   reset (): void {
-    this.#client.resetAndDestroy()
-    this.#server.resetAndDestroy()
+    for (const socket of [this.#client, this.#server]) {
+      // A socket that is just being shut down cannot be reset, and would never be closed then (libuv: uv_tcp_close_reset).
+      if (socket.writableEnded && !socket.writableFinished) socket.destroy()
+      else socket.resetAndDestroy()
+    }
     this.resume()
   }
 
