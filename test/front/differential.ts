@@ -1,5 +1,8 @@
+import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { Server } from 'node:http'
+import { connect } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import { duplexPair } from 'node:stream'
 import type { Duplex } from 'node:stream'
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
@@ -44,10 +47,24 @@ function handler (request: import('node:http').IncomingMessage, response: import
 }
 
 const servers = { node: createServer(handler), front: front()(handler) }
+/** Bytes of a real socket come another way than those of a stream: of so many inputs, one is sent over TCP. */
+const TCP_EVERY = 8
+
+async function connectTo (server: Server, overTcp: boolean): Promise<[Duplex, Duplex]> {
+  if (!overTcp) {
+    const [client, socket] = duplexPair() as [Duplex, Duplex]
+    server.emit('connection', socket)
+    return [client, socket]
+  }
+  if (!server.listening) await once(server.listen(0, '127.0.0.1').unref(), 'listening')
+  const client = connect({ port: (server.address() as AddressInfo).port, host: '127.0.0.1', noDelay: true, allowHalfOpen: true })
+  const [[socket]] = await Promise.all([once(server, 'connection') as Promise<[Socket]>, once(client, 'connect')])
+  return [client, socket]
+}
 
 /** What one of them makes of the pieces, `waitMs` after the last one. */
-async function ask (server: Server, pieces: readonly Buffer[], isEnded: boolean, waitMs = 0): Promise<Outcome> {
-  const [client, socket] = duplexPair() as [Duplex, Duplex]
+async function ask (server: Server, pieces: readonly Buffer[], isEnded: boolean, overTcp: boolean, waitMs = 0): Promise<Outcome> {
+  const [client, socket] = await connectTo(server, overTcp)
   const requests: Seen[] = []
   recordings.set(socket, requests)
   let answer = ''
@@ -56,7 +73,6 @@ async function ask (server: Server, pieces: readonly Buffer[], isEnded: boolean,
   client.on('data', (chunk: string) => { answer += chunk })
   client.on('error', () => {})
   socket.on('close', () => { isClosed = true })
-  server.emit('connection', socket)
   for (const piece of pieces) {
     if (isClosed) break
     client.write(piece)
@@ -75,7 +91,8 @@ async function ask (server: Server, pieces: readonly Buffer[], isEnded: boolean,
 /** What is wrong with the front beside node:http, for the input of a seed; undefined: nothing. And how many requests came. */
 export async function compare (seed: number): Promise<{ fault: string | undefined, requests: number }> {
   const { text, pieces, isEnded } = inputOf(seed)
-  const both = async (waitMs: number) => await Promise.all([ask(servers.node, pieces, isEnded), ask(servers.front, pieces, isEnded, waitMs)])
+  const overTcp = seed % TCP_EVERY === 0
+  const both = async (waitMs: number) => await Promise.all([ask(servers.node, pieces, isEnded, overTcp, overTcp ? waitMs : 0), ask(servers.front, pieces, isEnded, overTcp, waitMs)])
   let [byNode, byFront] = await both(0)
   // What may become plain waits in the front for a moment before node:http has it.
   if (faultOf(byNode, byFront) !== undefined) [byNode, byFront] = await both(LONGER_THAN_REST_MS)
