@@ -2,13 +2,13 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import { EventEmitter } from 'node:events'
 import { STATUS_CODES } from 'node:http'
 import type { Server } from 'node:http'
-import type { Socket } from 'node:net'
+import { Socket } from 'node:net'
 import { mayBecomePlain, readHeaders, readRequestLine } from './head.ts'
 import type { Headers, RequestLine } from './head.ts'
+import { copyOf, readInto, shared } from './reading.ts'
 import { LeanRequest, complete, endRequest, makeWhole as makeRequestWhole, requestWithBody } from './request.ts'
 import type { FrontRequest } from './request.ts'
-import { DETACHED, FLUSHED, LeanResponse, WHOLE, attach, drain, finish } from './response.ts'
-import type { FrontResponse } from './response.ts'
+import { FrontResponse, drain, finish } from './response.ts'
 import type { FrontServer } from './server.ts'
 
 /** As node:http leaves its marks on a socket. */
@@ -26,13 +26,16 @@ const MOST_AHEAD = 65_536
 /** So long the rest of a request may take that did not come at once; then it is node:http's, with its time-outs. */
 const REST_MS = 20
 
+const END_OF_HEAD = '\r\n\r\n'
+/** So far is looked for the end of a head first. */
+const USUAL_HEAD = 1024
+
 /** What `toString('latin1', …)` ends in, without its checks. */
 type Latin1 = Buffer & { latin1Slice (start: number, end: number): string }
 
 const refusalOf = (status: number) => `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\n\r\n`
 const BAD_REQUEST = refusalOf(400)
 const REQUEST_TIMEOUT = refusalOf(408)
-const END_OF_HEAD = Buffer.from('\r\n\r\n')
 
 /** A connection for as long as all that comes on it is plain. */
 export class FrontConnection {
@@ -51,7 +54,11 @@ export class FrontConnection {
   #restTimer: NodeJS.Timeout | undefined
   #isPaused = false
   #isReading = false
+  /** The socket is node:http's, or closed. */
   #isGone = false
+  /** The last answer has been sent. */
+  #isDone = false
+  /** Somebody listens to the answer that is being made. */
   #isHeard = false
   #lastHeaders: Headers | undefined
   #lastText = ''
@@ -62,16 +69,17 @@ export class FrontConnection {
     socket.server = server.server
     // Those who ask whether a connection speaks HTTP look for one.
     socket.parser = this
-    socket.on('data', this.#onData)
+    if (!readInto(socket, this.#onRead)) socket.on('data', this.#onData)
     socket.on('end', this.#onEnd)
     socket.on('error', this.#onError)
     socket.on('close', this.#onClose)
     socket.on('timeout', this.#onTimeout)
+    socket.on('drain', this.#onDrain)
   }
 
   /** As node:http asks its parser. */
   get incoming (): FrontRequest | null {
-    return (this.response as { req?: FrontRequest } | undefined)?.req ?? null
+    return this.response?.req ?? null
   }
 
   get isIdle (): boolean {
@@ -80,6 +88,10 @@ export class FrontConnection {
 
   get keepAliveTimeoutMs (): number {
     return this.#server.server.keepAliveTimeout
+  }
+
+  get maxRequestsPerSocket (): number | null {
+    return this.#server.server.maxRequestsPerSocket
   }
 
   /** Another request, or the beginning of one, has come behind the one that is being answered. */
@@ -98,13 +110,12 @@ export class FrontConnection {
     // The client has closed its side, and so have we: as with node:http, this goes nowhere, and ends with the connection.
     if (!socket.writable) return
     // Where somebody listens, what follows an answer follows its 'finish', which they may hold back.
-    this.#isHeard = hasListeners(response) || response.emit !== EventEmitter.prototype.emit
-    if (this.#isHeard) response.prependListener('finish', this.#onFinish)
+    if (hasListeners(response) || response.emit !== EventEmitter.prototype.emit) this.awaitFinish(response)
     if (body === undefined || body.length === 0 || !response._hasBody) {
-      socket.write(head, 'latin1', this.#onFlushed)
+      this.#write(head, 'latin1')
     } else if (typeof body === 'string') {
       // As many bytes as characters: it is all ASCII, which is written faster.
-      socket.write(head + body, Buffer.byteLength(body) === body.length ? 'latin1' : 'utf8', this.#onFlushed)
+      this.#write(head + body, Buffer.byteLength(body) === body.length ? 'latin1' : 'utf8')
     } else {
       socket.cork()
       socket.write(head, 'latin1')
@@ -114,19 +125,25 @@ export class FrontConnection {
     if (this.#isHeard) response.emit('prefinish')
   }
 
-  /** The answer is node:http's from now on. */
-  serveWhole (request: FrontRequest, response: FrontResponse): void {
+  /** What follows an answer follows its 'finish'. */
+  awaitFinish (response: FrontResponse): void {
+    if (this.#isHeard || this.response !== response) return
+    this.#isHeard = true
+    response.prependListener('finish', () => this.#onAnswered(response))
+  }
+
+  #write (text: string, encoding: BufferEncoding): void {
     const { socket } = this
-    const { server } = this.#server
-    socket._httpMessage = null
-    response._maxRequestsPerSocket = server.maxRequestsPerSocket
-    response.assignSocket(socket)
-    socket.on('drain', this.#onDrain)
-    response.prependListener('finish', () => {
-      socket.off('drain', this.#onDrain)
-      response.detachSocket(socket)
-      this.#onAnswered(request, response, response._last)
-    })
+    // With nothing before it, it need not go through the socket's stream, which takes as long again.
+    const isNext = socket.writableLength === 0 && socket.writableCorked === 0 && socket._write === Socket.prototype._write
+    if (isNext) socket._write(text, encoding, this.#onWritten)
+    else socket.write(text, encoding, this.#onFlushed)
+  }
+
+  readonly #onWritten = (error?: Error | null): void => {
+    if (error != null) this.socket.destroy(error)
+    else if (this.#isHeard) process.nextTick(this.#onFlushed)
+    else this.#server.endOfTurn(this.#onFlushed)
   }
 
   destroy (): void {
@@ -140,29 +157,39 @@ export class FrontConnection {
     this.#refuse(Object.assign(new Error('Request timeout'), { code: 'ERR_HTTP_REQUEST_TIMEOUT' }))
   }
 
+  /** False: the socket is to stop reading. */
+  readonly #onRead = (bytes: number): boolean => {
+    if (this.#isGone) return this.socket.push(copyOf(shared, 0, bytes))
+    if (this.#isDone) return true
+    if (this.#rest !== undefined || this.response !== undefined) this.#onData(copyOf(shared, 0, bytes))
+    else this.#read(shared, bytes)
+    return true
+  }
+
   readonly #onData = (chunk: Buffer): void => {
+    if (this.#isDone) return
     if (this.#rest !== undefined) chunk = Buffer.concat([this.#rest, chunk])
     this.#rest = undefined
-    if (this.response === undefined) return this.#read(chunk)
+    if (this.response === undefined) return this.#read(chunk, chunk.length)
     this.#keep(chunk)
   }
 
   /** Reads requests, one after another: the next one when the last one is answered. */
-  #read (bytes: Buffer): void {
+  #read (bytes: Buffer, end: number): void {
     // A handler that answers at once does not make this go deeper.
-    if (this.#isReading) return this.#keep(bytes)
+    if (this.#isReading) return this.#keep(copyOf(bytes, 0, end))
     this.#isReading = true
     try {
-      let next: Buffer | undefined = bytes
-      while (next !== undefined && !this.#isGone) {
-        next = this.#readOne(next)
-        if (next !== undefined && this.response !== undefined) {
-          this.#keep(next)
-          next = undefined
-        }
-        if (next === undefined && this.response === undefined && this.#rest !== undefined && this.#restTimer === undefined) {
-          next = this.#rest
+      for (let from = 0; !this.#isGone;) {
+        if (from < end) {
+          if (this.response !== undefined) return this.#keep(copyOf(bytes, from, end))
+          from = this.#readOne(bytes, from, end)
+        } else {
+          if (this.response !== undefined || this.#rest === undefined || this.#restTimer !== undefined) return
+          bytes = this.#rest
           this.#rest = undefined
+          from = 0
+          end = bytes.length
         }
       }
     } finally {
@@ -171,26 +198,31 @@ export class FrontConnection {
     }
   }
 
-  /** Serves the request at the beginning of these bytes, and gives those behind it. */
-  #readOne (bytes: Buffer): Buffer | undefined {
-    const headEnd = bytes.indexOf(END_OF_HEAD)
-    if (headEnd < 0) return mayBecomePlain(bytes) ? this.#await(bytes) : this.#handOver(bytes)
+  /** Serves the request that begins there, and says where the one behind it does. */
+  #readOne (bytes: Buffer, from: number, to: number): number {
+    const { longestHead } = this.#server
+    let text = (bytes as Latin1).latin1Slice(from, Math.min(to, from + USUAL_HEAD))
+    let headEnd = text.indexOf(END_OF_HEAD)
+    if (headEnd < 0 && to - from > USUAL_HEAD) {
+      text = (bytes as Latin1).latin1Slice(from, Math.min(to, from + longestHead))
+      headEnd = text.indexOf(END_OF_HEAD)
+    }
+    if (headEnd < 0) return mayBecomePlain(text) ? this.#await(bytes, from, to) : this.#handOver(bytes, from, to)
     const end = headEnd + END_OF_HEAD.length
-    if (end > this.#server.longestHead) return this.#handOver(bytes)
-    const text = (bytes as Latin1).latin1Slice(0, end)
+    if (end > longestHead) return this.#handOver(bytes, from, to)
     const line = readRequestLine(text)
-    if (line === undefined) return this.#handOver(bytes)
-    const headers = this.#headersOf(text, line)
-    if (headers === undefined || headers.contentLength > LONGEST_BODY || this.#server.isOdd) return this.#handOver(bytes)
-    const next = end + headers.contentLength
-    if (bytes.length < next) return this.#await(bytes)
-    this.#serve(line, headers, headers.contentLength === 0 ? undefined : bytes.subarray(end, next))
-    return bytes.length > next ? bytes.subarray(next) : undefined
+    if (line === undefined) return this.#handOver(bytes, from, to)
+    const headers = this.#headersOf(text.slice(line.end, end))
+    if (headers === undefined || headers.contentLength > LONGEST_BODY || this.#server.isOdd) return this.#handOver(bytes, from, to)
+    const bodyAt = from + end
+    const next = bodyAt + headers.contentLength
+    if (to < next) return this.#await(bytes, from, to)
+    this.#serve(line, headers, headers.contentLength === 0 ? undefined : copyOf(bytes, bodyAt, next))
+    return next
   }
 
   /** A client sends the same headers again and again. */
-  #headersOf (text: string, { end }: RequestLine): Headers | undefined {
-    const own = text.slice(end)
+  #headersOf (own: string): Headers | undefined {
     if (own !== this.#lastText) {
       this.#lastHeaders = readHeaders(own)
       this.#lastText = own
@@ -202,7 +234,8 @@ export class FrontConnection {
     this.requests++
     this.isLast = headers.isLast
     const request = body === undefined ? new LeanRequest(this.socket, method, url, headers, undefined) : requestWithBody(this.socket, method, url, headers, body)
-    const response = new LeanResponse(this, request)
+    const response = new FrontResponse(this, request)
+    this.#isHeard = false
     this.response = response
     this.socket._httpMessage = response
     this.#server.server.emit('request', request, response)
@@ -210,18 +243,18 @@ export class FrontConnection {
   }
 
   /** The rest is not there yet. */
-  #await (bytes: Buffer): undefined {
-    if (bytes.length > this.#server.longestHead + LONGEST_BODY) return this.#handOver(bytes)
-    this.#rest = bytes
+  #await (bytes: Buffer, from: number, to: number): number {
+    if (to - from > this.#server.longestHead + LONGEST_BODY) return this.#handOver(bytes, from, to)
+    this.#rest = copyOf(bytes, from, to)
     this.#restTimer ??= setTimeout(() => {
       this.#restTimer = undefined
       const rest = this.#rest
       // What has come behind a request that is being answered waits for its turn.
       if (rest === undefined || this.response !== undefined) return
       this.#rest = undefined
-      this.#handOver(rest)
+      this.#handOver(rest, 0, rest.length)
     }, REST_MS)
-    return undefined
+    return to
   }
 
   #keep (bytes: Buffer): void {
@@ -234,16 +267,16 @@ export class FrontConnection {
   }
 
   /** Gives the socket, and what was read of it, to node:http, which keeps it. */
-  #handOver (bytes: Buffer): undefined {
+  #handOver (bytes: Buffer, from: number, to: number): number {
     const { socket } = this
     this.#leave()
     socket._paused = false
     socket.parser = undefined
     socket.pause()
-    socket.unshift(bytes)
+    socket.unshift(copyOf(bytes, from, to))
     this.#server.serveByNode(socket)
     socket.resume()
-    return undefined
+    return to
   }
 
   #leave (): void {
@@ -254,36 +287,32 @@ export class FrontConnection {
     this.socket.off('error', this.#onError)
     this.socket.off('close', this.#onClose)
     this.socket.off('timeout', this.#onTimeout)
+    this.socket.off('drain', this.#onDrain)
     this.#server.connections.delete(this)
   }
 
-  /** A lean answer has left the process. */
+  /** An answer that took the short way has left the process. */
   readonly #onFlushed = (error?: Error | null): void => {
     const { response } = this
     if (response === undefined || error != null) return
-    response[FLUSHED] = true
-    if (response[WHOLE]) finish(response)
-    if (!this.#isHeard) this.#onFinish()
+    finish(response)
+    if (!this.#isHeard) this.#onAnswered(response)
     if (hasListeners(response)) response.emit('finish')
   }
 
-  readonly #onFinish = (): void => {
-    const { response } = this
-    if (response !== undefined) this.#onAnswered(incomingOf(response), response, this.isLast)
-  }
-
-  #onAnswered (request: FrontRequest, response: FrontResponse, isLast: boolean): void {
+  #onAnswered (response: FrontResponse): void {
+    if (this.response !== response) return
     const { socket } = this
     this.response = undefined
     socket._httpMessage = null
     this.idleSinceMs = performance.now()
-    response[DETACHED] = true
-    if (response[WHOLE]) attach(response, null)
+    response.socket = null
     // Somebody has set one for this answer.
     if (socket.timeout) socket.setTimeout(0)
-    endRequest(request)
-    process.nextTick(emitClose, response)
-    if (isLast) return socket.destroySoon()
+    endRequest(response.req)
+    if (hasListeners(response)) process.nextTick(emitClose, response)
+    else response.destroyed = response._closed = true
+    if (response._last) return this.#endAfterLast()
     const rest = this.#rest
     if (rest === undefined || this.#isGone) return
     this.#rest = undefined
@@ -293,12 +322,21 @@ export class FrontConnection {
       socket.resume()
     }
     // What the last request has entered is not for the next one.
-    this.#inOwnContext(() => this.#read(rest))
+    this.#inOwnContext(() => this.#read(rest, rest.length))
+  }
+
+  /** Of what has come behind the last request, nothing is read. */
+  #endAfterLast (): void {
+    const { socket } = this
+    this.#isDone = true
+    this.#rest = undefined
+    clearTimeout(this.#restTimer)
+    if (typeof socket.destroySoon === 'function') socket.destroySoon()
+    else socket.end()
   }
 
   readonly #onDrain = (): void => {
-    const { response } = this
-    if (response?.[WHOLE] === true) drain(response)
+    if (this.response !== undefined) drain(this.response)
   }
 
   readonly #onEnd = (): void => {
@@ -334,15 +372,9 @@ export class FrontConnection {
     this.#leave()
     if (response === undefined) return
     this.response = undefined
-    makeRequestWhole(incomingOf(response)).destroy(Object.assign(new Error('aborted'), { code: 'ECONNRESET' }))
-    if (response[WHOLE]) return
-    response.destroyed = true
+    makeRequestWhole(response.req).destroy(Object.assign(new Error('aborted'), { code: 'ECONNRESET' }))
     emitClose(response)
   }
-}
-
-export function incomingOf (response: FrontResponse): FrontRequest {
-  return response.req as unknown as FrontRequest
 }
 
 function hasListeners (emitter: object): boolean {

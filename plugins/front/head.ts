@@ -29,18 +29,19 @@ const NOT_OF_URL = /[^\w\-.~:/?[\]@!$&'()*+,;=%]/
 export function readRequestLine (text: string): RequestLine | undefined {
   const space = text.indexOf(' ')
   const end = text.indexOf('\r\n')
-  const method = text.slice(0, space)
+  // That of the list, which is the very string that applications have as the name of a property.
+  const method = METHODS[METHODS.indexOf(text.slice(0, space))]
   const urlEnd = end + 2 - LINE_END.length
-  if (!METHODS.includes(method) || urlEnd <= space + 1 || !text.startsWith(LINE_END, urlEnd)) return undefined
+  if (method === undefined || urlEnd <= space + 1 || !text.startsWith(LINE_END, urlEnd)) return undefined
   const url = text.slice(space + 1, urlEnd)
   return url.charCodeAt(0) === SLASH && !NOT_OF_URL.test(url) ? { method, url, end: end + 2 } : undefined
 }
 
 const LONGEST_METHOD = 8
 
-/** Whether these bytes begin as a request does. */
-export function mayBecomePlain (bytes: Buffer): boolean {
-  const beginning = bytes.toString('latin1', 0, LONGEST_METHOD)
+/** Whether this text begins as a request does. */
+export function mayBecomePlain (text: string): boolean {
+  const beginning = text.slice(0, LONGEST_METHOD)
   return METHODS.some((method) => `${method} /`.startsWith(beginning) || beginning.startsWith(`${method} `))
 }
 

@@ -3,7 +3,7 @@ import type { IncomingHttpHeaders } from 'node:http'
 import { Readable } from 'node:stream'
 import type { Socket } from 'node:net'
 import type { Headers } from './head.ts'
-import { makeWhole as makeResponseWhole } from './response.ts'
+import type { FrontConnection } from './connection.ts'
 import type { FrontResponse } from './response.ts'
 
 /*
@@ -75,7 +75,8 @@ const lean: PropertyDescriptorMap = {
     get () { return undefined },
     set (this: FrontRequest, response: FrontResponse) {
       Object.defineProperty(makeWhole(this), 'res', { value: response, configurable: true, enumerable: true, writable: true })
-      if (response === (this.socket as { _httpMessage?: unknown })._httpMessage) makeResponseWhole(response)
+      const { _httpMessage, parser } = this.socket as { _httpMessage?: unknown, parser?: unknown }
+      if (response === _httpMessage) (parser as FrontConnection).awaitFinish(response)
     }
   }
 }
