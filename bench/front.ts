@@ -1,6 +1,7 @@
 /* What is it worth that the front reads plain HTTP/1.1 itself? The same application with it and with node:http alone. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { answers, startProgram } from './measure/program.ts'
 import { cpuMicroseconds, memoryOf, processTree } from './measure/process-tree.ts'
@@ -8,7 +9,7 @@ import { freePort } from './measure/probe.ts'
 import { formatSpread, printTable, report } from './measure/report.ts'
 import type { Target } from './measure/report.ts'
 import { alternate, ratio, spread } from './measure/rounds.ts'
-import { load, requireWrk } from './measure/wrk.ts'
+import { load, onCores, requireWrk } from './measure/wrk.ts'
 import type { Load, LoadResult } from './measure/wrk.ts'
 import { fastifySwoole } from './servers/commands.ts'
 import { createProject } from './servers/project.ts'
@@ -22,6 +23,10 @@ interface Server extends AsyncDisposable {
 type Sample = LoadResult & { cpuMicrosecondsPerRequest: number }
 
 const SETTINGS = { workers: [1, 2], connections: 64, rounds: 8, seconds: 3, idleConnections: 10_000 }
+/** wrk needs a core for itself: without one, half of the requests per second are its own. */
+const CORES = availableParallelism()
+const APPLICATION = onCores(`0-${Math.max(0, CORES - 2)}`)
+const LOAD = onCores(String(CORES - 1))
 /** In p99 and in memory, of which a run has its own. */
 const NOT_BEHIND = 0.9
 const SERIES: Array<{ name: string, load: Partial<Load>, atLeast: number }> = [
@@ -37,12 +42,11 @@ export async function run (): Promise<void> {
   const targets: Target[] = []
   const results: Record<string, object> = {}
   for (const workers of SETTINGS.workers) {
-    await using stack = new AsyncDisposableStack()
-    const servers: Server[] = []
-    for (const front of ['node', 'fast'] as const) servers.push(stack.use(await start(front, workers)))
+    await using both = await startBoth(workers)
+    const { servers } = both
     for (const { name, load, atLeast } of SERIES) await compare(`${name}, workers: ${workers}`, servers, load, atLeast)
-    if (workers === 1) await compareIdle(servers)
   }
+  await compareIdle()
   report({ name: 'front', settings: { wrk, ...SETTINGS }, targets, results })
 
   async function compare (name: string, servers: Server[], what: Partial<Load>, atLeast: number): Promise<void> {
@@ -61,11 +65,16 @@ export async function run (): Promise<void> {
   }
 
   /** With so many connections that have asked once and wait, what does it take and serve? */
-  async function compareIdle (servers: Server[]): Promise<void> {
+  async function compareIdle (): Promise<void> {
     const { idleConnections } = SETTINGS
     const memory: Record<string, { beforeMb: number, afterMb: number }> = {}
+    // Of others the garbage would be collected meanwhile.
+    await using both = await startBoth(1)
+    const { servers } = both
     await using stack = new AsyncDisposableStack()
-    for (const { front, port, pid } of servers) {
+    for (const server of servers) {
+      const { front, port, pid } = server
+      await measure(server, {}, 1)
       const beforeMb = privateMb(pid)
       stack.use(await holdOpen(port, idleConnections))
       memory[front] = { beforeMb, afterMb: privateMb(pid) }
@@ -78,11 +87,19 @@ export async function run (): Promise<void> {
   }
 }
 
+async function startBoth (workers: number): Promise<AsyncDisposable & { servers: Server[] }> {
+  await using stack = new AsyncDisposableStack()
+  const servers: Server[] = []
+  for (const front of ['node', 'fast'] as const) servers.push(stack.use(await start(front, workers)))
+  const started = stack.move()
+  return { servers, [Symbol.asyncDispose]: () => started.disposeAsync() }
+}
+
 async function start (front: 'fast' | 'node', workers: number): Promise<Server> {
   const project = createProject(join(import.meta.dirname, 'front', 'project'), ['fastify', '@fastify', 'fastify-swoole'])
   const port = await freePort()
   const program = startProgram(
-    [...fastifySwoole(), 'start', 'app.js', '--host', '127.0.0.1', '--port', String(port), '--workers', String(workers), '--task-workers', '0'],
+    [...APPLICATION, ...fastifySwoole(), 'start', 'app.js', '--host', '127.0.0.1', '--port', String(port), '--workers', String(workers), '--task-workers', '0'],
     { cwd: project.path, env: { ...project.env, FASTIFY_SWOOLE_PERFORMANCE_FRONT: front, FASTIFY_SWOOLE_PERFORMANCE_MAX_CONNECTION: String(SETTINGS.idleConnections * 2), FASTIFY_SWOOLE_PERFORMANCE_HEARTBEAT_IDLE_TIME: '10m' } })
   await answers(program, port)
   return {
@@ -98,7 +115,7 @@ async function start (front: 'fast' | 'node', workers: number): Promise<Server> 
 
 async function measure ({ front, port, pid }: Server, what: Partial<Load>, seconds: number): Promise<Sample> {
   const before = cpuMicroseconds(pid)
-  const result = await load({ port, seconds, connections: SETTINGS.connections, ...what })
+  const result = await load({ port, seconds, connections: SETTINGS.connections, prefix: LOAD, ...what })
   // wrk counts the end of each connection that it did not make itself.
   if (result.errors > 0 && what.headers === undefined) throw new Error(`${front}: ${result.errors} of ${result.requests} requests failed`)
   return { ...result, cpuMicrosecondsPerRequest: (cpuMicroseconds(pid) - before) / result.requests }

@@ -19,6 +19,8 @@ export interface Load {
   path?: string
   /** A file in Lua that says what is sent. */
   script?: string
+  /** What wrk is started by: see `onCores`. */
+  prefix?: string[]
 }
 
 /** Throws with the way to install wrk when there is none. */
@@ -30,10 +32,13 @@ export function requireWrk (): string {
   return stdout.match(/wrk (\S+)/)?.[1] ?? 'unknown'
 }
 
+/** Starts a program on some of the cores only: `'0-2'`. */
+export const onCores = (cores: string): string[] => ['taskset', '-c', cores]
+
 /** Loads `GET /`, or what else is said, with one wrk thread. */
-export async function load ({ port, seconds, connections, headers = [], path = '/', script }: Load): Promise<LoadResult> {
+export async function load ({ port, seconds, connections, headers = [], path = '/', script, prefix = [] }: Load): Promise<LoadResult> {
   const output = await runProgram([
-    'wrk', '-t1', `-c${connections}`, `-d${seconds}s`, '--latency',
+    ...prefix, 'wrk', '-t1', `-c${connections}`, `-d${seconds}s`, '--latency',
     ...headers.flatMap((header) => ['-H', header]),
     ...(script === undefined ? [] : ['-s', script]),
     `http://127.0.0.1:${port}${path}`
