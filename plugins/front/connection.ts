@@ -42,6 +42,8 @@ export class FrontConnection {
   readonly socket: HttpSocket
   /** The answer that is being made. */
   response: FrontResponse | undefined
+  /** That, when all of it has left the process. */
+  #flushed: FrontResponse | undefined
   /** When the last answer was sent, or the connection came. */
   idleSinceMs = performance.now()
   requests = 0
@@ -119,7 +121,7 @@ export class FrontConnection {
     } else {
       socket.cork()
       socket.write(head, 'latin1')
-      socket.write(body, this.#onFlushed)
+      socket.write(body, this.#onStreamed)
       socket.uncork()
     }
     if (this.#isHeard) response.emit('prefinish')
@@ -137,13 +139,25 @@ export class FrontConnection {
     // With nothing before it, it need not go through the socket's stream, which takes as long again.
     const isNext = socket.writableLength === 0 && socket.writableCorked === 0 && socket._write === Socket.prototype._write
     if (isNext) socket._write(text, encoding, this.#onWritten)
-    else socket.write(text, encoding, this.#onFlushed)
+    else socket.write(text, encoding, this.#onStreamed)
   }
 
+  /** By the short way. */
   readonly #onWritten = (error?: Error | null): void => {
-    if (error != null) this.socket.destroy(error)
-    else if (this.#isHeard) process.nextTick(this.#onFlushed)
-    else this.#server.endOfTurn(this.#onFlushed)
+    if (error != null) {
+      this.socket.destroy(error)
+      return
+    }
+    this.#flushed = this.response
+    if (this.#isHeard || this.isLast || this.#rest !== undefined) process.nextTick(this.#onFlushed)
+    else this.#server.callLater(this.#onFlushed)
+  }
+
+  /** By the socket's stream. */
+  readonly #onStreamed = (error?: Error | null): void => {
+    if (error != null) return
+    this.#flushed = this.response
+    this.#onFlushed()
   }
 
   destroy (): void {
@@ -159,6 +173,7 @@ export class FrontConnection {
 
   /** False: the socket is to stop reading. */
   readonly #onRead = (bytes: number): boolean => {
+    this.#server.callNow()
     if (this.#isGone) return this.socket.push(copyOf(shared, 0, bytes))
     if (this.#isDone) return true
     if (this.#rest !== undefined || this.response !== undefined) this.#onData(copyOf(shared, 0, bytes))
@@ -167,6 +182,7 @@ export class FrontConnection {
   }
 
   readonly #onData = (chunk: Buffer): void => {
+    this.#server.callNow()
     if (this.#isDone) return
     if (this.#rest !== undefined) chunk = Buffer.concat([this.#rest, chunk])
     this.#rest = undefined
@@ -182,7 +198,10 @@ export class FrontConnection {
     try {
       for (let from = 0; !this.#isGone;) {
         if (from < end) {
-          if (this.response !== undefined) return this.#keep(copyOf(bytes, from, end))
+          if (this.response !== undefined) {
+            if (this.#flushed !== undefined) process.nextTick(this.#onFlushed)
+            return this.#keep(copyOf(bytes, from, end))
+          }
           from = this.#readOne(bytes, from, end)
         } else {
           if (this.response !== undefined || this.#rest === undefined || this.#restTimer !== undefined) return
@@ -291,10 +310,11 @@ export class FrontConnection {
     this.#server.connections.delete(this)
   }
 
-  /** An answer that took the short way has left the process. */
-  readonly #onFlushed = (error?: Error | null): void => {
-    const { response } = this
-    if (response === undefined || error != null) return
+  /** An answer has left the process. */
+  readonly #onFlushed = (): void => {
+    const response = this.#flushed
+    this.#flushed = undefined
+    if (response === undefined || response !== this.response) return
     finish(response)
     if (!this.#isHeard) this.#onAnswered(response)
     if (hasListeners(response)) response.emit('finish')

@@ -32,6 +32,7 @@ export class FrontServer {
   readonly #isOfOther: boolean
   readonly #inOwnContext: <R>(fn: () => R) => R = AsyncLocalStorage.snapshot()
   #calls: Array<() => void> = []
+  #soon: NodeJS.Timeout | undefined
   #date = ''
   #endOfHead = ''
   #lastEndOfHead = ''
@@ -48,6 +49,7 @@ export class FrontServer {
     server.on(event, (socket: HttpSocket) => this.#accept(socket))
     const { closeIdleConnections, closeAllConnections } = this.server
     this.server.closeIdleConnections = () => {
+      this.callNow()
       for (const connection of this.connections) if (connection.isIdle) connection.destroy()
       closeIdleConnections.call(server)
     }
@@ -81,28 +83,38 @@ export class FrontServer {
   }
 
   /**
-   * Calls it when all that has come at the same time is served: one call of the event loop for all of them. A tick for each would take
-   * a fifteenth of a small request (bench/front).
+   * Calls it before anything else is read, or soon: a tick of the process, or an immediate, for each answer takes a fifteenth of a small
+   * request (bench/front).
    */
-  endOfTurn (call: () => void): void {
-    if (this.#calls.push(call) === 1) setImmediate(this.#endTurn)
+  callLater (call: () => void): void {
+    this.#calls.push(call)
+    // What happens then is not of the request that happened to be the first.
+    this.#soon ??= this.#inOwnContext(() => setInterval(this.#callSoon, 1).unref())
+  }
+
+  /** Calls what was to be called later. */
+  callNow (): void {
+    if (this.#calls.length === 0) return
+    const calls = this.#calls
+    this.#calls = []
+    for (const call of calls) {
+      try {
+        call()
+      } catch (error) {
+        // Of a listener: neither the others nor what is being read are to suffer from it.
+        process.nextTick(() => { throw error })
+      }
+    }
   }
 
   serveByNode (socket: HttpSocket): void {
     this.#byNode.call(this.server, socket)
   }
 
-  readonly #endTurn = (): void => {
-    const calls = this.#calls
-    this.#calls = []
-    let called = 0
-    try {
-      // What happens then is not of the request that happened to be the first.
-      this.#inOwnContext(() => { while (called < calls.length) calls[called++]!() })
-    } finally {
-      // A listener may throw, and the process live on.
-      for (const call of calls.slice(called)) this.endOfTurn(call)
-    }
+  readonly #callSoon = (): void => {
+    if (this.#calls.length > 0) return this.callNow()
+    clearInterval(this.#soon)
+    this.#soon = undefined
   }
 
   #accept (socket: HttpSocket): void {
@@ -113,6 +125,7 @@ export class FrontServer {
 
   #closeIdle (): void {
     const { keepAliveTimeout, keepAliveTimeoutBuffer, headersTimeout, requestTimeout } = this.server
+    this.callNow()
     const nowMs = performance.now()
     const keptMs = finiteOr(0, keepAliveTimeout) && keepAliveTimeout + finiteOr(1000, keepAliveTimeoutBuffer)
     const silentMs = Math.min(finiteOr(0, headersTimeout) || Infinity, finiteOr(0, requestTimeout) || Infinity)
