@@ -1,10 +1,11 @@
 import type { FastifyBaseLogger } from 'fastify'
 import { Header, SharedEntries } from '../shared-memory/index.ts'
 import type { EntriesStats, EntrySpace, SharedMemory } from '../shared-memory/index.ts'
-import { Encoded, dataOfError, decode, errorOf, isKind, read } from '../values/index.ts'
+import { Encoded, dataOfError, decode, errorOf, isJsonKind, isKind, read } from '../values/index.ts'
 import type { ErrorData } from '../values/index.ts'
 import { Flights } from './flights.ts'
 import type { Flight } from './flights.ts'
+import { NearValues, copyOfNear } from './near-values.ts'
 
 /** What was kept under a key: a copy of one's own. */
 export interface Stored {
@@ -53,6 +54,7 @@ export class CacheStore {
   readonly #memory: SharedMemory
   readonly #settings: CacheSettings
   readonly #encoded = new Encoded()
+  readonly #near = new NearValues()
   /** Reloads before the code of this worker: what older code made is not its own. */
   readonly #reloads: number
   #entries: SharedEntries | undefined
@@ -90,7 +92,17 @@ export class CacheStore {
   /** Undefined: there is none, or what there was cannot be read, and has been removed. */
   read (space: EntrySpace, key: string, nowMs: number): Stored | undefined {
     const entries = this.#open()
-    return entries.read(space, key, nowMs) ? this.#decode(entries, space, key, nowMs) : undefined
+    const known = this.#near.get(key)
+    if (known?.space === space) {
+      if (known.staleMs > nowMs && entries.isThere(known.block, known.generation)) return copyOfNear(known, nowMs)
+      this.#near.delete(key)
+    }
+    if (!entries.read(space, key, nowMs)) return undefined
+    const stored = this.#decode(entries, space, key, nowMs)
+    const { kind, block, generation, staleMs, bytes } = entries.found
+    if (stored === undefined || !isJsonKind(kind) || !this.#near.isReadAgain(block, generation)) return stored
+    const near = this.#near.keep(key, { space, block, generation, staleMs, bytes, stored })
+    return near === undefined ? stored : copyOfNear(near, nowMs)
   }
 
   /** The same, for one who has missed already: it counts neither as a hit nor as a miss. */

@@ -169,6 +169,8 @@ export class Encoded {
 /** Whether it is one of the kinds that `read` reads, and nothing can go wrong there. */
 export const isKind = (kind: number) => (kind >= Kind.NULL && kind <= Kind.BYTES) || kind === Kind.TEXT + ASCII || kind === Kind.JSON + ASCII
 
+export const isJsonKind = (kind: number) => kind === Kind.JSON || kind === Kind.JSON + ASCII
+
 /** A copy of what is written at a byte offset: the value, of JSON its text, of a clone its bytes. */
 export function read (source: Bytes, kind: number, start: number, bytes: number): unknown {
   switch (kind) {
@@ -190,7 +192,7 @@ export function read (source: Bytes, kind: number, start: number, bytes: number)
 
 /** The value of what `read` copied. Throws when it is damaged. */
 export function decode (kind: number, copy: unknown): unknown {
-  if (kind === Kind.JSON || kind === Kind.JSON + ASCII) return JSON.parse(copy as string)
+  if (isJsonKind(kind)) return JSON.parse(copy as string)
   return kind === Kind.CLONE ? deserialize(copy as Uint8Array) : copy
 }
 

@@ -31,7 +31,7 @@ const BODY_WORDS = BLOCK_WORDS - BODY_WORD
  */
 export class SharedEntries {
   /** Of the last `read` that was true; its value is in `scratch`, from 0 on. After a `write` its `version` is that of what was written. */
-  readonly found: Found = { kind: 0, bytes: 0, version: 0, expiresMs: 0, staleMs: 0, createdMs: 0, computeMs: 0 }
+  readonly found: Found = { block: 0, generation: 0, kind: 0, bytes: 0, version: 0, expiresMs: 0, staleMs: 0, createdMs: 0, computeMs: 0 }
   /** Entries that the last `write` of this process pushed out before they had expired. */
   evicted = 0
   readonly maxBytes: number
@@ -49,6 +49,7 @@ export class SharedEntries {
   readonly #mostBlocks: number
   #deaths = -1
   // What `#seek` looks for.
+  #key: string | undefined
   #spaceId = 0
   #low = 0
   #high = 0
@@ -114,6 +115,15 @@ export class SharedEntries {
     const isFresh = block !== 0 && this.#copy(block, nowMs) === true
     this.#leave()
     return isFresh
+  }
+
+  /** Whether the entry that `read` found in this place is still there, and no other: then it counts as read again. */
+  isThere (block: number, generation: number): boolean {
+    const entry = this.#arena.wordOf(block)
+    if (Atomics.load(this.#i32, entry + BlockWord.GEN) !== generation) return false
+    this.#eviction.read(entry)
+    this.#f64[this.#hand + HandDouble.HITS]!++
+    return true
   }
 
   /** Whether `read` would find it, and not stale. */
@@ -288,12 +298,15 @@ export class SharedEntries {
   }
 
   #seek (space: EntrySpace, key: string): void {
+    // What is read is often written next, or looked for again.
+    if (key === this.#key && space.id === this.#spaceId) return
     const { text, shape } = storedKey(key)
     this.#text = text
     this.#shape = shape
     this.#spaceId = space.id
     this.#low = hashKey(text, space.seeds[0], space.seeds[1])
     this.#high = otherHalf()
+    this.#key = key
   }
 
   /** The block of the entry that was sought, without the guard; 0: there is none. */
@@ -345,6 +358,8 @@ export class SharedEntries {
     const entry = this.#arena.wordOf(block)
     const double = entry / 2
     const generation = this.#generation
+    found.block = block
+    found.generation = generation
     found.kind = kindOf(i32[entry + EntryWord.META]!)
     found.bytes = i32[entry + EntryWord.BYTES]!
     found.version = i32[entry + EntryWord.VERSION]!

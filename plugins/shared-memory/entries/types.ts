@@ -42,6 +42,9 @@ export interface WriteOptions {
 
 /** What `read` found. */
 export interface Found {
+  /** Where it is, for `isThere`. */
+  block: number
+  generation: number
   kind: number
   bytes: number
   version: number
