@@ -20,6 +20,8 @@ export function limitHook (limiter: SharedRateLimiter, { keyGenerator = addressO
   const name = `"${limiter.name.replace(/[^ !#-[\]-~]/g, '_')}"`
   const policy = `${name};q=${maxRequests};w=${Math.max(1, Math.round(windowMs / 1000))}`
   const limit = String(maxRequests)
+  // Most clients stand as the one before: at their first request, or with nothing left.
+  let told = { remaining: -1, reset: -1, fields: '', remainingText: '', resetText: '' }
 
   return (request, reply, done) => {
     let verdict: Verdict
@@ -39,11 +41,14 @@ export function limitHook (limiter: SharedRateLimiter, { keyGenerator = addressO
 
   function tell (reply: FastifyReply, { remaining, resetMs }: Verdict): void {
     const reset = secondsOf(resetMs)
+    if (remaining !== told.remaining || reset !== told.reset) {
+      told = { remaining, reset, fields: `${name};r=${remaining};t=${reset}`, remainingText: String(remaining), resetText: String(reset) }
+    }
     reply.header('ratelimit-policy', policy)
-    reply.header('ratelimit', `${name};r=${remaining};t=${reset}`)
+    reply.header('ratelimit', told.fields)
     reply.header('x-ratelimit-limit', limit)
-    reply.header('x-ratelimit-remaining', remaining)
-    reply.header('x-ratelimit-reset', reset)
+    reply.header('x-ratelimit-remaining', told.remainingText)
+    reply.header('x-ratelimit-reset', told.resetText)
   }
 }
 
