@@ -33,6 +33,8 @@ export class SharedCache {
   readonly #times: CacheTimes
   readonly #prefix: string
   readonly #runs: Runs
+  /** The options that were looked at last: callers have the same ones, time and again. */
+  #checked: GetOptions | undefined
 
   constructor (store: CacheStore, times: CacheTimes, prefix = '', runs = new Runs(store)) {
     this.#store = store
@@ -55,6 +57,11 @@ export class SharedCache {
     try {
       const full = this.#keyOf(key)
       if (compute !== undefined && typeof compute !== 'function') throw new ValueInvalidError(`What computes the key ${showValue(key)} of the cache`, showValue(compute), 'a function')
+      // Also of a value that is there: else what is wrong with them shows on the day that it is not.
+      if (options !== undefined && options !== this.#checked) {
+        keepingOf(options, this.#times.ttlMs)
+        this.#checked = options
+      }
       const nowMs = Date.now()
       const found = this.#store.read(this.#store.values, full, nowMs)
       if (compute === undefined) return Promise.resolve(found === undefined || found.isStale ? undefined : found.value)

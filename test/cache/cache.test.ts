@@ -322,6 +322,8 @@ t.test('bad input is refused, with what it is', async t => {
   t.throws(() => cache.namespace(''), { code: 'FST_SWOOLE_OPTIONS_INVALID' })
   t.throws(() => cache.namespace('x'.repeat(61)), { code: 'FST_SWOOLE_OPTIONS_INVALID' })
   await t.rejects(cache.get('a', 1 as never), { code: 'FST_SWOOLE_VALUE_INVALID' })
+  await cache.set('there', 1)
+  await t.rejects(cache.get('there', () => 1, { beta: -1 }), { code: 'FST_SWOOLE_OPTIONS_INVALID' }, 'of a value that is there, too')
 })
 
 t.test('hits and misses are counted, each question once', async t => {
