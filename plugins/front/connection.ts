@@ -6,7 +6,7 @@ import { Socket } from 'node:net'
 import { mayBecomePlain, readHeaders, readRequestLine } from './head.ts'
 import type { Headers, RequestLine } from './head.ts'
 import { copyOf, readInto, shared } from './reading.ts'
-import { LeanRequest, complete, endRequest, makeWhole as makeRequestWhole, requestWithBody } from './request.ts'
+import { LeanRequest, complete, endRequest, isFollowed, makeWhole as makeRequestWhole, requestWithBody } from './request.ts'
 import type { FrontRequest } from './request.ts'
 import { FrontResponse, drain, finish } from './response.ts'
 import type { FrontServer } from './server.ts'
@@ -25,6 +25,9 @@ const LONGEST_BODY = 65_536
 const MOST_AHEAD = 65_536
 /** So long the rest of a request may take that did not come at once; then it is node:http's, with its time-outs. */
 const REST_MS = 20
+
+/** Not those that a test may put in their place while it runs. */
+const { clearTimeout, setTimeout } = globalThis
 
 const END_OF_HEAD = '\r\n\r\n'
 /** So far is looked for the end of a head first. */
@@ -71,7 +74,9 @@ export class FrontConnection {
     socket.server = server.server
     // Those who ask whether a connection speaks HTTP look for one.
     socket.parser = this
-    if (!readInto(socket, this.#onRead)) socket.on('data', this.#onData)
+    // What the stream already has comes first, and where it was paused, that is not for the front to end.
+    if (socket.readableLength === 0 && socket.readableFlowing !== false) readInto(socket, this.#onRead)
+    socket.on('data', this.#onData)
     socket.on('end', this.#onEnd)
     socket.on('error', this.#onError)
     socket.on('close', this.#onClose)
@@ -85,7 +90,7 @@ export class FrontConnection {
   }
 
   get isIdle (): boolean {
-    return this.response === undefined && this.#rest === undefined
+    return this.response === undefined && this.#rest === undefined && !this.#isReading
   }
 
   get keepAliveTimeoutMs (): number {
@@ -112,7 +117,7 @@ export class FrontConnection {
     // The client has closed its side, and so have we: as with node:http, this goes nowhere, and ends with the connection.
     if (!socket.writable) return
     // Where somebody listens, what follows an answer follows its 'finish', which they may hold back.
-    if (hasListeners(response) || response.emit !== EventEmitter.prototype.emit) this.awaitFinish(response)
+    if (hasListeners(response) || isFollowed(response.req) || response.emit !== EventEmitter.prototype.emit) this.awaitFinish(response)
     if (body === undefined || body.length === 0 || !response._hasBody) {
       this.#write(head, 'latin1')
     } else if (typeof body === 'string') {
@@ -137,7 +142,7 @@ export class FrontConnection {
   #write (text: string, encoding: BufferEncoding): void {
     const { socket } = this
     // With nothing before it, it need not go through the socket's stream, which takes as long again.
-    const isNext = socket.writableLength === 0 && socket.writableCorked === 0 && socket._write === Socket.prototype._write
+    const isNext = socket.writableLength === 0 && socket.writableCorked === 0 && socket._write === Socket.prototype._write && socket.write === Socket.prototype.write
     if (isNext) socket._write(text, encoding, this.#onWritten)
     else socket.write(text, encoding, this.#onStreamed)
   }
@@ -148,6 +153,7 @@ export class FrontConnection {
       this.socket.destroy(error)
       return
     }
+    if (this.socket.destroyed) return
     this.#flushed = this.response
     if (this.#isHeard || this.isLast || this.#rest !== undefined) process.nextTick(this.#onFlushed)
     else this.#server.callLater(this.#onFlushed)
@@ -313,6 +319,8 @@ export class FrontConnection {
   /** An answer has left the process. */
   readonly #onFlushed = (): void => {
     const response = this.#flushed
+    // Whose handler is still running has more time than that.
+    if (this.#isReading && response !== undefined) return process.nextTick(this.#onFlushed)
     this.#flushed = undefined
     if (response === undefined || response !== this.response) return
     finish(response)
@@ -333,8 +341,15 @@ export class FrontConnection {
     if (hasListeners(response)) process.nextTick(emitClose, response)
     else response.destroyed = response._closed = true
     if (response._last) return this.#endAfterLast()
+    // A handler that throws is not to keep others from hearing of this answer.
+    if (this.#isHeard) process.nextTick(this.#readOn)
+    else this.#readOn()
+  }
+
+  readonly #readOn = (): void => {
+    const { socket } = this
     const rest = this.#rest
-    if (rest === undefined || this.#isGone) return
+    if (rest === undefined || this.#isGone || this.response !== undefined) return
     this.#rest = undefined
     if (this.#isPaused) {
       this.#isPaused = false
@@ -383,13 +398,14 @@ export class FrontConnection {
     socket.off('error', this.#onError)
     socket.on('error', () => {})
     if (this.#server.server.emit('clientError', error, socket)) return
-    if (socket.writable && (response === undefined || response._header === null)) socket.write((error as NodeJS.ErrnoException).code === 'ERR_HTTP_REQUEST_TIMEOUT' ? REQUEST_TIMEOUT : BAD_REQUEST)
+    if (socket.writable && (response === undefined || !response._headerSent)) socket.write((error as NodeJS.ErrnoException).code === 'ERR_HTTP_REQUEST_TIMEOUT' ? REQUEST_TIMEOUT : BAD_REQUEST)
     socket.destroy(error)
   }
 
   readonly #onClose = (): void => {
-    const { response } = this
     this.#leave()
+    this.#onFlushed()
+    const { response } = this
     if (response === undefined) return
     this.response = undefined
     makeRequestWhole(response.req).destroy(Object.assign(new Error('aborted'), { code: 'ECONNRESET' }))

@@ -18,15 +18,14 @@ const [BUFFER, CALLBACK] = (() => {
 type Handle = { useUserBuffer? (buffer: Buffer): void } | null
 
 /**
- * From now on the socket does not tell of 'data': `onRead` is called with the number of bytes in `shared`, and says false when the socket is to
- * stop. False: this socket cannot.
+ * From now on the socket does not tell of 'data', if it is one that can do so: `onRead` is called with the number of bytes in `shared`, and says
+ * false when the socket is to stop.
  */
-export function readInto (socket: Socket, onRead: (bytes: number) => boolean): boolean {
+export function readInto (socket: Socket, onRead: (bytes: number) => boolean): void {
   const { _handle: handle } = socket as unknown as { _handle: Handle }
-  if (BUFFER === undefined || CALLBACK === undefined || socket instanceof TLSSocket || typeof handle?.useUserBuffer !== 'function') return false
+  if (BUFFER === undefined || CALLBACK === undefined || socket instanceof TLSSocket || typeof handle?.useUserBuffer !== 'function') return
   Object.assign(socket, { [BUFFER]: shared, [CALLBACK]: onRead })
   handle.useUserBuffer(shared)
-  return true
 }
 
 /** Bytes that outlive the call: of what is shared, a copy. */

@@ -1,9 +1,8 @@
 import { IncomingMessage } from 'node:http'
 import type { IncomingHttpHeaders } from 'node:http'
 import { Readable } from 'node:stream'
-import type { Socket } from 'node:net'
+import { Socket } from 'node:net'
 import type { Headers } from './head.ts'
-import type { FrontConnection } from './connection.ts'
 import type { FrontResponse } from './response.ts'
 
 /*
@@ -75,8 +74,6 @@ const lean: PropertyDescriptorMap = {
     get () { return undefined },
     set (this: FrontRequest, response: FrontResponse) {
       Object.defineProperty(makeWhole(this), 'res', { value: response, configurable: true, enumerable: true, writable: true })
-      const { _httpMessage, parser } = this.socket as { _httpMessage?: unknown, parser?: unknown }
-      if (response === _httpMessage) (parser as FrontConnection).awaitFinish(response)
     }
   }
 }
@@ -103,7 +100,6 @@ LeanRequest.prototype = Object.create(IncomingMessage.prototype, lean) as FrontR
 class WholeRequest extends IncomingMessage {
   static {
     Object.defineProperty(this.prototype, 'constructor', { value: IncomingMessage, configurable: true, writable: true })
-    Object.defineProperty(this.prototype, 'res', { ...lean.res, configurable: true })
   }
 }
 
@@ -131,6 +127,8 @@ function fill (request: FrontRequest, method: string, url: string, headers: Inco
 
 const DETACH_SIGNAL = Object.getOwnPropertySymbols(IncomingMessage.prototype).find(({ description }) => description === 'kDetachAbortSignal')
 
+const ABORT_CONTROLLER = Object.getOwnPropertySymbols(new IncomingMessage(new Socket())).find(({ description }) => description === 'kAbortController') ?? Symbol('none')
+
 /** What node:http would have given to its handler, as far as it has come. */
 export function makeWhole (request: FrontRequest): FrontRequest {
   if (request[WHOLE]) return request
@@ -150,6 +148,11 @@ export function complete (request: FrontRequest): void {
   if (!request[WHOLE]) request.complete = true
   else if (request[BODY] === undefined) deliver(request)
   else deliverBody(request)
+}
+
+/** Somebody is to hear of its end, or of that of its connection. */
+export function isFollowed (request: FrontRequest): boolean {
+  return ((request as unknown as { _eventsCount?: number })._eventsCount ?? 0) > 0 || (request[WHOLE] && (request as unknown as Record<symbol, unknown>)[ABORT_CONTROLLER] != null)
 }
 
 /** What nobody has read goes, and it is closed; for whoever looks at it. */

@@ -21,6 +21,7 @@ interface Inner extends ServerResponse<FrontRequest> {
   _removedTE: boolean
   _finish (): void
 }
+const nodes = ServerResponse.prototype as Inner
 const NodeResponse = ServerResponse as unknown as new (request: FrontRequest) => Inner
 
 /** Fields of node:http's own, in the versions that have them. */
@@ -55,6 +56,8 @@ export class FrontResponse extends NodeResponse {
     super(request)
     this[FRONT] = front
     this[HEAD] = null
+    // Its own, since Express puts prototypes of its own in the place of ours.
+    this._finish = awaitFinish
     this.socket = front.socket
     this.shouldKeepAlive = !front.isLast
     this._keepAliveTimeout = front.keepAliveTimeoutMs
@@ -86,13 +89,21 @@ export class FrontResponse extends NodeResponse {
     front.send(this, head, chunk ?? undefined)
     return this
   }
-
-  /** Of node:http's own way: all has been given to the socket, and 'finish' comes when it has left. */
-  override _finish (): void {
-    this[FRONT].awaitFinish(this)
-    super._finish()
-  }
 }
+
+/** Of node:http's own way: all has been given to the socket, and 'finish' comes when it has left. */
+function awaitFinish (this: FrontResponse): void {
+  this[FRONT].awaitFinish(this)
+  nodes._finish.call(this)
+}
+
+/** Only in node:http's own methods are there names such as this. */
+const OF_NODE = /\[k[A-Z]\w+\]/
+const { writeHead, end } = nodes
+const isOfNode = [writeHead, end].every((method) => OF_NODE.test(String(method)))
+
+/** Somebody watches responses by methods in the place of node:http's, which the short ways would leave out. */
+export const isPatched = (): boolean => !isOfNode || nodes.writeHead !== writeHead || nodes.end !== end
 
 const statusLines = new Map<number, string>(Object.entries(STATUS_CODES)
   .filter(([code]) => Number(code) >= 200)

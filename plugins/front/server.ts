@@ -4,6 +4,10 @@ import http, { IncomingMessage, ServerResponse } from 'node:http'
 import type { Server } from 'node:http'
 import { FrontConnection } from './connection.ts'
 import type { HttpSocket } from './connection.ts'
+import { isPatched } from './response.ts'
+
+/** Not those that a test may put in their place while it runs. */
+const { clearInterval, setInterval, setTimeout } = globalThis
 
 /** How often is looked for connections that are idle for too long. */
 const SWEEP_MS = 500
@@ -49,7 +53,7 @@ export class FrontServer {
     server.on(event, (socket: HttpSocket) => this.#accept(socket))
     const { closeIdleConnections, closeAllConnections } = this.server
     this.server.closeIdleConnections = () => {
-      this.callNow()
+      this.#inOwnContext(() => this.callNow())
       for (const connection of this.connections) if (connection.isIdle) connection.destroy()
       closeIdleConnections.call(server)
     }
@@ -68,7 +72,7 @@ export class FrontServer {
   get isOdd (): boolean {
     const { maxRequestsPerSocket, timeout, insecureHTTPParser, httpValidation, joinDuplicateHeaders, maxHeadersCount, rejectNonStandardBodyWrites, httpAllowHalfOpen } = this.server
     return (maxRequestsPerSocket ?? 0) > 0 || timeout > 0 || insecureHTTPParser === true || httpValidation !== undefined || joinDuplicateHeaders === true ||
-      rejectNonStandardBodyWrites === true || httpAllowHalfOpen === true || this.#isOfOther || channels.some(isHeard) || (typeof maxHeadersCount === 'number' && maxHeadersCount < 200)
+      rejectNonStandardBodyWrites === true || httpAllowHalfOpen === true || this.#isOfOther || isPatched() || channels.some(isHeard) || (typeof maxHeadersCount === 'number' && maxHeadersCount < 200)
   }
 
   endOfHead (): string {

@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { IncomingMessage, ServerResponse, createServer } from 'node:http'
 import type { RequestListener, Server } from 'node:http'
 import { connect } from 'node:net'
@@ -54,6 +55,8 @@ const caught = (log: Log, what: string, fn: () => unknown) => {
     log(what, 'throws', (error as NodeJS.ErrnoException).code, (error as Error).message)
   }
 }
+
+const context = new AsyncLocalStorage<string>()
 
 const scenarios: Record<string, Scenario> = {
   'a head and an end': { handler: (_request, response) => say(response) },
@@ -221,8 +224,40 @@ const scenarios: Record<string, Scenario> = {
       ;(response as never as { send (text: string): void }).send('ok')
     }
   },
+  'prototypes of Express, of a request that somebody follows': {
+    send: GET + GET + LAST,
+    handler: (request, response, log) => {
+      const { signal } = request
+      request.on('close', () => log('close', signal?.aborted))
+      Object.assign(request, { res: response })
+      Object.setPrototypeOf(request, Object.create(IncomingMessage.prototype))
+      Object.setPrototypeOf(response, Object.create(ServerResponse.prototype))
+      response.end('ok')
+    }
+  },
+  'the prototype of a response': { send: GET + LAST, handler: (_request, response) => { Object.setPrototypeOf(response, Object.create(ServerResponse.prototype)); response.end('ok') } },
   'what has come behind a slow request': { send: 'GET /1 HTT', handler: async (request, response, log) => { log(request.url); await sleep(60); say(response) }, then: (socket) => setTimeout(() => socket.write('P/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\n'), 5) },
   'a client that half closes, and an answer that goes nowhere': { send: GET, handler: async (request, response, log) => { request.socket.on('error', (error) => log('error', error.message)); (request.socket as never as { server: Server }).server.on('clientError', (error: Error) => log('clientError', error.message)); await sleep(30); say(response); await sleep(20); log(stateOf(response)) }, then: (socket) => socket.end() },
+  'a client that ends with its request': { handler: (request, response, log) => { const { signal } = request; listen(request, 'request', log, ['aborted', 'close', 'error']); say(response); setTimeout(() => log(signal?.aborted, request.aborted, stateOf(response)), 20) }, then: (socket) => socket.end() },
+  'a client that resets when it has its answer': {
+    handler: (request, response, log) => { const { signal } = request; say(response); setTimeout(() => log(signal?.aborted, request.aborted, stateOf(response)), 20) },
+    then: (socket) => socket.once('data', () => socket.resetAndDestroy())
+  },
+  'a connection that is destroyed behind its answer': { handler: (request, response, log) => { say(response); setImmediate(() => { request.socket.destroy(); setTimeout(() => log(request.aborted, stateOf(response)), 10) }) } },
+  'listeners of a request, in its context': { handler: (request, response, log) => context.run('of the request', () => { request.on('close', () => log('close', context.getStore())); setImmediate(() => log('immediate')); say(response) }) },
+  'idle connections are closed while a handler runs': {
+    send: GET + GET + GET,
+    handler: (request, response, log) => { context.enterWith('of the last'); log(request.url); say(response); (request.socket as never as { server: Server }).server.closeIdleConnections() }
+  },
+  'what a handler enters is not for the next request': { send: GET + GET, handler: (_request, response, log) => { log(context.getStore()); context.enterWith('of the last'); say(response); response.on('finish', () => {}) } },
+  'a write of the socket that is one\'s own': {
+    handler: (request, response, log) => {
+      const { socket } = request
+      const { write } = socket
+      socket.write = (...given: unknown[]) => { log('write'); return write.apply(socket, given as never) }
+      say(response)
+    }
+  },
   'a length of another case': { handler: (_request, response) => response.writeHead(200, { 'Content-Length': 2, 'X-A': '1' }).end('ok') }
 }
 
