@@ -22,7 +22,7 @@ interface Server extends AsyncDisposable {
 
 type Sample = LoadResult & { cpuMicrosecondsPerRequest: number }
 
-const SETTINGS = { workers: [1, 2], connections: 64, rounds: 8, seconds: 3, idleConnections: 10_000 }
+const SETTINGS = { workers: [1, 2], connections: 64, rounds: 8, seconds: 2, idleConnections: 10_000 }
 /** wrk needs a core for itself: without one, half of the requests per second are its own. */
 const CORES = availableParallelism()
 const APPLICATION = onCores(`0-${Math.max(0, CORES - 2)}`)
