@@ -3,8 +3,8 @@ import { EventEmitter } from 'node:events'
 import { STATUS_CODES } from 'node:http'
 import type { Server } from 'node:http'
 import { Socket } from 'node:net'
-import { mayBecomePlain, readHeaders, readRequestLine } from './head.ts'
-import type { Headers, RequestLine } from './head.ts'
+import { HeadReader } from './head.ts'
+import type { Head } from './head.ts'
 import { copyOf, readInto, shared } from './reading.ts'
 import { LeanRequest, complete, endRequest, isFollowed, makeWhole as makeRequestWhole, requestWithBody } from './request.ts'
 import type { FrontRequest } from './request.ts'
@@ -29,13 +29,6 @@ const REST_MS = 20
 /** Not those that a test may put in their place while it runs. */
 const { clearTimeout, setTimeout } = globalThis
 
-const END_OF_HEAD = '\r\n\r\n'
-/** So far is looked for the end of a head first. */
-const USUAL_HEAD = 1024
-
-/** What `toString('latin1', …)` ends in, without its checks. */
-type Latin1 = Buffer & { latin1Slice (start: number, end: number): string }
-
 const refusalOf = (status: number) => `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\n\r\n`
 const BAD_REQUEST = refusalOf(400)
 const REQUEST_TIMEOUT = refusalOf(408)
@@ -55,6 +48,7 @@ export class FrontConnection {
   /** Runs what is of no request. */
   readonly #inOwnContext: <R>(fn: () => R) => R = AsyncLocalStorage.snapshot()
   readonly #server: FrontServer
+  readonly #heads = new HeadReader()
   #rest: Buffer | undefined
   #restTimer: NodeJS.Timeout | undefined
   #isPaused = false
@@ -65,8 +59,6 @@ export class FrontConnection {
   #isDone = false
   /** Somebody listens to the answer that is being made. */
   #isHeard = false
-  #lastHeaders: Headers | undefined
-  #lastText = ''
 
   constructor (server: FrontServer, socket: HttpSocket) {
     this.#server = server
@@ -225,37 +217,17 @@ export class FrontConnection {
 
   /** Serves the request that begins there, and says where the one behind it does. */
   #readOne (bytes: Buffer, from: number, to: number): number {
-    const { longestHead } = this.#server
-    let text = (bytes as Latin1).latin1Slice(from, Math.min(to, from + USUAL_HEAD))
-    let headEnd = text.indexOf(END_OF_HEAD)
-    if (headEnd < 0 && to - from > USUAL_HEAD) {
-      text = (bytes as Latin1).latin1Slice(from, Math.min(to, from + longestHead))
-      headEnd = text.indexOf(END_OF_HEAD)
-    }
-    if (headEnd < 0) return mayBecomePlain(text) ? this.#await(bytes, from, to) : this.#handOver(bytes, from, to)
-    const end = headEnd + END_OF_HEAD.length
-    if (end > longestHead) return this.#handOver(bytes, from, to)
-    const line = readRequestLine(text)
-    if (line === undefined) return this.#handOver(bytes, from, to)
-    const headers = this.#headersOf(text.slice(line.end, end))
-    if (headers === undefined || headers.contentLength > LONGEST_BODY || this.#server.isOdd) return this.#handOver(bytes, from, to)
-    const bodyAt = from + end
-    const next = bodyAt + headers.contentLength
+    const head = this.#heads.read(bytes, from, to, this.#server.longestHead)
+    if (head === 'incomplete') return this.#await(bytes, from, to)
+    if (head === undefined || head.headers.contentLength > LONGEST_BODY || this.#server.isOdd) return this.#handOver(bytes, from, to)
+    const bodyAt = from + head.bytes
+    const next = bodyAt + head.headers.contentLength
     if (to < next) return this.#await(bytes, from, to)
-    this.#serve(line, headers, headers.contentLength === 0 ? undefined : copyOf(bytes, bodyAt, next))
+    this.#serve(head, next === bodyAt ? undefined : copyOf(bytes, bodyAt, next))
     return next
   }
 
-  /** A client sends the same headers again and again. */
-  #headersOf (own: string): Headers | undefined {
-    if (own !== this.#lastText) {
-      this.#lastHeaders = readHeaders(own)
-      this.#lastText = own
-    }
-    return this.#lastHeaders
-  }
-
-  #serve ({ method, url }: RequestLine, headers: Headers, body: Buffer | undefined): void {
+  #serve ({ method, url, headers }: Head, body: Buffer | undefined): void {
     this.requests++
     this.isLast = headers.isLast
     const request = body === undefined ? new LeanRequest(this.socket, method, url, headers, undefined) : requestWithBody(this.socket, method, url, headers, body)

@@ -13,8 +13,16 @@ export interface Headers {
   readonly contentLength: number
 }
 
+/** The head of a request. */
+export interface Head {
+  method: string
+  url: string
+  headers: Headers
+  bytes: number
+}
+
 /** A request line, and where in the text its headers begin. */
-export interface RequestLine {
+interface RequestLine {
   method: string
   url: string
   end: number
@@ -25,8 +33,46 @@ const LINE_END = ' HTTP/1.1\r\n'
 /** Of RFC 3986, without a fragment; other characters that node:http lets through, it may. */
 const NOT_OF_URL = /[^\w\-.~:/?[\]@!$&'()*+,;=%]/
 
+/** What `toString('latin1', …)` ends in, without its checks. */
+type Latin1 = Buffer & { latin1Slice (start: number, end: number): string }
+
+const END_OF_HEAD = '\r\n\r\n'
+/** So far is looked for the end of a head first. */
+const USUAL_HEAD = 1024
+
+/** Reads the heads of one client. */
+export class HeadReader {
+  #lastText = ''
+  #lastHeaders: Headers | undefined
+
+  /** The head that begins at `from`; 'incomplete': it may be one when more has come. Undefined: it is not plain, or longer than `longest`. */
+  read (bytes: Buffer, from: number, to: number, longest: number): Head | 'incomplete' | undefined {
+    let text = (bytes as Latin1).latin1Slice(from, Math.min(to, from + USUAL_HEAD))
+    let headEnd = text.indexOf(END_OF_HEAD)
+    if (headEnd < 0 && to - from > USUAL_HEAD) {
+      text = (bytes as Latin1).latin1Slice(from, Math.min(to, from + longest))
+      headEnd = text.indexOf(END_OF_HEAD)
+    }
+    if (headEnd < 0) return mayBecomePlain(text) ? 'incomplete' : undefined
+    const end = headEnd + END_OF_HEAD.length
+    const line = end > longest ? undefined : readRequestLine(text)
+    if (line === undefined) return undefined
+    const headers = this.#headersOf(text.slice(line.end, end))
+    return headers === undefined ? undefined : { method: line.method, url: line.url, headers, bytes: end }
+  }
+
+  /** A client sends the same headers again and again. */
+  #headersOf (text: string): Headers | undefined {
+    if (text !== this.#lastText) {
+      this.#lastHeaders = readHeaders(text)
+      this.#lastText = text
+    }
+    return this.#lastHeaders
+  }
+}
+
 /** Undefined: it is not plain. */
-export function readRequestLine (text: string): RequestLine | undefined {
+function readRequestLine (text: string): RequestLine | undefined {
   const space = text.indexOf(' ')
   const end = text.indexOf('\r\n')
   // That of the list, which is the very string that applications have as the name of a property.
@@ -40,7 +86,7 @@ export function readRequestLine (text: string): RequestLine | undefined {
 const LONGEST_METHOD = 8
 
 /** Whether this text begins as a request does. */
-export function mayBecomePlain (text: string): boolean {
+function mayBecomePlain (text: string): boolean {
   const beginning = text.slice(0, LONGEST_METHOD)
   return METHODS.some((method) => `${method} /`.startsWith(beginning) || beginning.startsWith(`${method} `))
 }
@@ -54,7 +100,7 @@ const MOST_FIELDS = 100
 const OTHERS = new Set(['transfer-encoding', 'upgrade', 'expect', 'trailer', 'te', 'http2-settings', 'proxy-connection', 'set-cookie', '__proto__'])
 
 /** The headers of a text that ends with an empty line. Undefined: they are not plain. */
-export function readHeaders (text: string): Headers | undefined {
+function readHeaders (text: string): Headers | undefined {
   const lines = text.slice(0, -4).split('\r\n')
   if (lines.length > MOST_FIELDS) return undefined
   const raw: string[] = []
