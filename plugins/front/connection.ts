@@ -348,6 +348,8 @@ export class FrontConnection {
 
   readonly #onEnd = (): void => {
     const { socket } = this
+    // What was to be read in the next tick has come before this.
+    this.#readOn()
     const rest = this.#rest
     if (rest !== undefined && this.response === undefined) {
       const code = 'HPE_INVALID_EOF_STATE'
