@@ -255,8 +255,10 @@ const scenarios: Record<string, Scenario> = {
     handler: (request, response, log) => {
       const { socket } = request
       const { write } = socket
-      socket.write = (...given: unknown[]) => { log('write'); return write.apply(socket, given as never) }
+      let isSeen = false
+      socket.write = (...given: unknown[]) => { isSeen = true; return write.apply(socket, given as never) }
       say(response)
+      setImmediate(() => log(isSeen))
     }
   },
   'a length of another case': { handler: (_request, response) => response.writeHead(200, { 'Content-Length': 2, 'X-A': '1' }).end('ok') }
