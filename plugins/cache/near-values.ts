@@ -24,7 +24,7 @@ const MOST_LEVELS = 20
 const READ_LAST = 1024
 
 /**
- * Values that this worker has read again and again, as objects: to copy one takes a tenth of the time that its text takes to be parsed. Whether the
+ * Values that this worker has read again and again, as objects: to copy one takes a fraction of the time that its text takes to be parsed (bench/state). Whether the
  * entry is still the same is looked up in shared memory at each read, so they are as new as without it. (A near cache, as Hazelcast calls it.)
  *
  * Two generations: what was not read while a young one filled up goes.
