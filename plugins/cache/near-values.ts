@@ -1,18 +1,14 @@
-import type { EntrySpace } from '../shared-memory/index.ts'
-import type { Stored } from './store.ts'
+import type { Near } from '../shared-memory/index.ts'
 
 /** Where the inner objects and arrays of a value are, and those in them. */
 type Insides = ReadonlyArray<{ key: string | number, insides: Insides }>
 
-/** A value that was read from shared memory, and where. */
-export interface NearValue {
-  readonly space: EntrySpace
+/** The value of an entry, as objects that nobody else has. */
+interface NearValue {
   readonly block: number
   readonly generation: number
-  readonly staleMs: number
   readonly bytes: number
-  /** Nobody else has it. */
-  readonly stored: Stored
+  readonly value: object
   readonly insides: Insides
 }
 
@@ -20,75 +16,65 @@ export interface NearValue {
 const MOST_BYTES = 512 * 1024
 const MOST_VALUE_BYTES = MOST_BYTES / 32
 const MOST_LEVELS = 20
-/** So many entries that were read last are known, if none of them share a place. */
-const READ_LAST = 1024
+const PLACE_BITS = 12
+const PLACES = 2 ** PLACE_BITS
 
 /**
- * Values that this worker has read again and again, as objects: to copy one takes a fraction of the time that its text takes to be parsed (bench/state). Whether the
- * entry is still the same is looked up in shared memory at each read, so they are as new as without it. (A near cache, as Hazelcast calls it.)
+ * Values that this worker has read again and again, as objects: to copy one takes a fraction of the time that its text takes to
+ * be parsed (bench/state). Each read finds the entry in shared memory, and only then asks whether its value is here, so they are
+ * as new as without it. (A near cache, as Hazelcast calls it.)
  *
- * Two generations: what was not read while a young one filled up goes.
+ * Each block has one place, so that a value which is not here costs next to nothing; there the one that was read twice in a row goes
+ * before the one that was there.
  */
-export class NearValues {
-  #young = new Map<string, NearValue>()
-  #old = new Map<string, NearValue>()
-  #youngBytes = 0
-  readonly #readLast = new Int32Array(READ_LAST)
+export class NearValues implements Near {
+  readonly #values = new Array<NearValue | undefined>(PLACES).fill(undefined)
+  /** What was read last in each place, as a mark of its block and generation. */
+  readonly #readLast = new Int32Array(PLACES)
+  #bytes = 0
+  #hand = 0
 
-  get (key: string): NearValue | undefined {
-    const young = this.#young.get(key)
-    if (young !== undefined || this.#old.size === 0) return young
-    const old = this.#old.get(key)
-    if (old !== undefined) {
-      this.#old.delete(key)
-      this.#add(key, old)
-    }
-    return old
+  has (block: number, generation: number): boolean {
+    const near = this.#values[placeOf(block)]
+    return near !== undefined && near.block === block && near.generation === generation
   }
 
-  delete (key: string): void {
-    const young = this.#young.get(key)
-    if (young === undefined) return
-    this.#young.delete(key)
-    this.#youngBytes -= young.bytes
+  /** A copy of one's own, of what it has. */
+  copyOf (block: number): object {
+    const { value, insides } = this.#values[placeOf(block)]!
+    return copy(value, insides)
   }
 
   /** Whether this worker has read the same entry before, not long ago: what is written as often as it is read is not worth it. */
   isReadAgain (block: number, generation: number): boolean {
-    const place = block % READ_LAST
+    const place = placeOf(block)
     const mark = Math.imul(block, 0x9e3779b1) ^ generation
     if (this.#readLast[place] === mark) return true
     this.#readLast[place] = mark
     return false
   }
 
-  /** Undefined: it is too large, or of a form that is not copied in this way. */
-  keep (key: string, value: Omit<NearValue, 'insides'>): NearValue | undefined {
-    const object = value.stored.value
-    if (value.bytes > MOST_VALUE_BYTES || typeof object !== 'object' || object === null) return undefined
-    const insides = insidesOf(object, MOST_LEVELS)
-    if (insides === undefined) return undefined
-    const near = { ...value, insides }
-    this.delete(key)
-    this.#add(key, near)
-    return near
+  /** False: it is too large, or of a form that is not copied in this way. Else the value is no longer the caller's. */
+  keep (block: number, generation: number, bytes: number, value: unknown): boolean {
+    if (bytes > MOST_VALUE_BYTES || typeof value !== 'object' || value === null) return false
+    const insides = insidesOf(value, MOST_LEVELS)
+    if (insides === undefined) return false
+    const place = placeOf(block)
+    this.#forget(place)
+    while (this.#bytes + bytes > MOST_BYTES) this.#forget(this.#hand++ & (PLACES - 1))
+    this.#values[place] = { block, generation, bytes, value, insides }
+    this.#bytes += bytes
+    return true
   }
 
-  #add (key: string, value: NearValue): void {
-    if (this.#youngBytes + value.bytes > MOST_BYTES / 2) {
-      this.#old = this.#young
-      this.#young = new Map()
-      this.#youngBytes = 0
-    }
-    this.#young.set(key, value)
-    this.#youngBytes += value.bytes
+  #forget (place: number): void {
+    this.#bytes -= this.#values[place]?.bytes ?? 0
+    this.#values[place] = undefined
   }
 }
 
-/** A copy of one's own. */
-export function copyOfNear ({ stored: { value, createdMs, expiresMs, computeMs, version }, insides }: NearValue, nowMs: number): Stored {
-  return { value: copy(value as object, insides), isStale: expiresMs <= nowMs, createdMs, expiresMs, computeMs, version }
-}
+/** Entries begin some blocks apart: without the multiplication they would share a few places. */
+const placeOf = (block: number): number => Math.imul(block, 0x9e3779b1) >>> 32 - PLACE_BITS
 
 // Spread and `slice` copy an object with its shape. With the insides known, no property is looked at.
 function copy (value: object, insides: Insides): object {

@@ -1,11 +1,11 @@
 import type { FastifyBaseLogger } from 'fastify'
 import { Header, SharedEntries } from '../shared-memory/index.ts'
-import type { EntriesStats, EntrySpace, SharedMemory } from '../shared-memory/index.ts'
+import type { EntriesStats, EntrySpace, Found, SharedMemory } from '../shared-memory/index.ts'
 import { Encoded, dataOfError, decode, errorOf, isJsonKind, isKind, read } from '../values/index.ts'
 import type { ErrorData } from '../values/index.ts'
 import { Flights } from './flights.ts'
 import type { Flight } from './flights.ts'
-import { NearValues, copyOfNear } from './near-values.ts'
+import { NearValues } from './near-values.ts'
 
 /** What was kept under a key: a copy of one's own. */
 export interface Stored {
@@ -92,17 +92,13 @@ export class CacheStore {
   /** Undefined: there is none, or what there was cannot be read, and has been removed. */
   read (space: EntrySpace, key: string, nowMs: number): Stored | undefined {
     const entries = this.#open()
-    const known = this.#near.get(key)
-    if (known?.space === space) {
-      if (known.staleMs > nowMs && entries.isThere(known.block, known.generation)) return copyOfNear(known, nowMs)
-      this.#near.delete(key)
-    }
-    if (!entries.read(space, key, nowMs)) return undefined
+    if (!entries.read(space, key, nowMs, this.#near)) return undefined
+    const { isNear, kind, block, generation, bytes } = entries.found
+    if (isNear) return storedOf(entries.found, nowMs, this.#near.copyOf(block))
     const stored = this.#decode(entries, space, key, nowMs)
-    const { kind, block, generation, staleMs, bytes } = entries.found
     if (stored === undefined || !isJsonKind(kind) || !this.#near.isReadAgain(block, generation)) return stored
-    const near = this.#near.keep(key, { space, block, generation, staleMs, bytes, stored })
-    return near === undefined ? stored : copyOfNear(near, nowMs)
+    if (this.#near.keep(block, generation, bytes, stored.value)) stored.value = this.#near.copyOf(block)
+    return stored
   }
 
   /** The same, for one who has missed already: it counts neither as a hit nor as a miss. */
@@ -198,11 +194,10 @@ export class CacheStore {
   }
 
   #decode (entries: SharedEntries, space: EntrySpace, key: string, nowMs: number): Stored | undefined {
-    const { kind, bytes, version, createdMs, expiresMs, computeMs } = entries.found
+    const { kind, bytes, version } = entries.found
     try {
       if (!isKind(kind)) throw new RangeError(`a value of kind ${kind}`)
-      const value = decode(kind, read(entries.scratch, kind, 0, bytes))
-      return { value, isStale: expiresMs <= nowMs, createdMs, expiresMs, computeMs, version }
+      return storedOf(entries.found, nowMs, decode(kind, read(entries.scratch, kind, 0, bytes)))
     } catch (error) {
       entries.removeCorrupt(space, key, version)
       this.log.warn({ key, err: error }, 'an entry of the cache is damaged: it was removed')
@@ -230,3 +225,6 @@ export class CacheStore {
     return this.#spaces
   }
 }
+
+const storedOf = ({ version, createdMs, expiresMs, computeMs }: Found, nowMs: number, value: unknown): Stored =>
+  ({ value, isStale: expiresMs <= nowMs, createdMs, expiresMs, computeMs, version })

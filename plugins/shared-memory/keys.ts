@@ -7,6 +7,9 @@ const { charCodeAt } = String.prototype
 /** The longest `maxKeyBytes` of a table. */
 export const MAX_KEY_BYTES = 1024
 
+/** Up to this many characters, a loop over a key is faster than a call into the runtime. */
+const SHORT = 48
+
 /*
  * Any string is a key, an ill-formed one as well, and no two are one: characters up to U+00FF take one byte each; a key
  * with another character takes two bytes for each.
@@ -58,6 +61,7 @@ export function hashKey (key: string, seed0: number, seed1: number): number {
     v0 ^= word
     if (i >= whole) break
   }
+  shape = all > 0xff ? length * 4 + 1 : length * 2
   if (all > 0xff) return hashWide(key, seed0, seed1)
 
   v2 ^= 0xff
@@ -77,7 +81,11 @@ export function hashKey (key: string, seed0: number, seed1: number): number {
  */
 export const otherHalf = (): number => other
 
+/** Of the key that `hashKey` was given last: the same as `keyShape`, which would look at all characters again. */
+export const hashedShape = (): number => shape
+
 let other = 0
+let shape = 0
 
 function hashWide (key: string, seed0: number, seed1: number): number {
   const bytes = Buffer.from(key, 'utf16le')
@@ -102,8 +110,10 @@ export function isKey (bytes: Uint8Array, start: number, shape: number, key: str
 }
 
 export function writeKey (buffer: Buffer, start: number, shape: number, key: string): void {
-  if ((shape & 1) === 0) buffer.write(key, start, shape >>> 1, 'latin1')
-  else buffer.write(key, start, shape >>> 1, 'utf16le')
+  const bytes = shape >>> 1
+  if ((shape & 1) === 0 && bytes <= SHORT) for (let n = 0; n < bytes; n++) buffer[start + n] = charCodeAt.call(key, n)
+  else if ((shape & 1) === 0) buffer.write(key, start, bytes, 'latin1')
+  else buffer.write(key, start, bytes, 'utf16le')
 }
 
 export function readKey (buffer: Buffer, start: number, shape: number): string {

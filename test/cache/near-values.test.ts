@@ -124,6 +124,16 @@ t.test('a stale value is given from there too, while one computes another', asyn
   t.strictSame(await get(), { made: 3 }, 'too old to be given')
 })
 
+t.test('a thousand values that are read in turn stay near, most of them', async (t) => {
+  const { caches: [cache], parsed } = openTwo(t)
+  const text = 'x'.repeat(250)
+  for (let n = 0; n < 1000; n++) await cache.set(`key ${n}`, { n, text })
+  for (let turn = 0; turn < 10; turn++) {
+    for (let n = 0; n < 1000; n++) await cache.get(`key ${n}`)
+  }
+  t.ok(parsed() < 4000, `${parsed()} of 10,000 were parsed`)
+})
+
 t.test('many values take turns, and each read is counted', async (t) => {
   const { caches: [cache] } = openTwo(t)
   const text = 'x'.repeat(4000)

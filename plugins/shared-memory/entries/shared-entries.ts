@@ -1,18 +1,18 @@
-import { otherHalf, hashKey, isKey, readKey, writeKey } from '../keys.ts'
+import { otherHalf, hashKey, hashedShape, isKey, readKey, writeKey } from '../keys.ts'
 import { Header } from '../layout.ts'
-import { fence } from '../ordered.ts'
+import { fence, loadAcquire } from '../ordered.ts'
 import type { SharedMemory } from '../shared-memory.ts'
 import { slotsUsed } from '../slots.ts'
 import { Blocks } from './blocks.ts'
 import { leastRecentlyUsed, s3Fifo } from './eviction.ts'
 import type { Eviction } from './eviction.ts'
-import { storedKey } from './keys.ts'
-import { Arena, BLOCK_BYTES, BLOCK_WORDS, BODY_WORD, BlockWord, DIGEST, EntryDouble, EntryWord, HAND_WORDS, HandDouble, HeaderDouble, HeaderWord, KEY_WORD, MOST_TAGS, TAGS_PER_BLOCK, shapeOf, valueWord } from './layout.ts'
+import { shortened } from './keys.ts'
+import { Arena, BLOCK_BYTES, BLOCK_WORDS, BODY_WORD, BlockWord, DIGEST, EntryDouble, EntryWord, HAND_WORDS, HandDouble, HeaderDouble, HeaderWord, KEY_WORD, MOST_KEY_BYTES, MOST_TAGS, TAGS_PER_BLOCK, shapeOf, valueWord } from './layout.ts'
 import { Queues } from './queues.ts'
 import { bucketOf, repair } from './repair.ts'
 import { Scratch } from './scratch.ts'
 import { Tags, kindOf, metaOf } from './tags.ts'
-import type { EntriesOptions, EntriesStats, EntrySpace, Found, Writable, WriteOptions } from './types.ts'
+import type { EntriesOptions, EntriesStats, EntrySpace, Found, Near, Writable, WriteOptions } from './types.ts'
 
 const LONGEST_WALK = 1000
 const WALKS = 3
@@ -31,7 +31,7 @@ const BODY_WORDS = BLOCK_WORDS - BODY_WORD
  */
 export class SharedEntries {
   /** Of the last `read` that was true; its value is in `scratch`, from 0 on. After a `write` its `version` is that of what was written. */
-  readonly found: Found = { block: 0, generation: 0, kind: 0, bytes: 0, version: 0, expiresMs: 0, staleMs: 0, createdMs: 0, computeMs: 0 }
+  readonly found: Found = { block: 0, generation: 0, isNear: false, kind: 0, bytes: 0, version: 0, expiresMs: 0, staleMs: 0, createdMs: 0, computeMs: 0 }
   /** Entries that the last `write` of this process pushed out before they had expired. */
   evicted = 0
   readonly maxBytes: number
@@ -91,20 +91,23 @@ export class SharedEntries {
     return this.#scratch
   }
 
-  /** Copies the entry's value to `scratch` and tells of it in `found`. False: there is none, or it is past its time, the stale one too. */
-  read (space: EntrySpace, key: string, nowMs: number): boolean {
-    const isFound = this.look(space, key, nowMs)
+  /**
+   * Copies the entry's value to `scratch`, unless `near` has it, and tells of it in `found`. False: there is none, or it is past its
+   * time, the stale one too.
+   */
+  read (space: EntrySpace, key: string, nowMs: number, near?: Near): boolean {
+    const isFound = this.look(space, key, nowMs, near)
     this.#f64[this.#hand + (isFound ? HandDouble.HITS : HandDouble.MISSES)]!++
     return isFound
   }
 
   /** The same, and counts neither as a hit nor as a miss. */
-  look (space: EntrySpace, key: string, nowMs: number): boolean {
+  look (space: EntrySpace, key: string, nowMs: number, near?: Near): boolean {
     this.#seek(space, key)
     for (let n = 0; n < READS; n++) {
       const block = this.#find()
       if (block === 0) return false
-      const isFresh = this.#copy(block, nowMs)
+      const isFresh = this.#copy(block, nowMs, near)
       if (isFresh === undefined) continue
       if (isFresh) this.#eviction.read(this.#arena.wordOf(block))
       return isFresh
@@ -115,15 +118,6 @@ export class SharedEntries {
     const isFresh = block !== 0 && this.#copy(block, nowMs) === true
     this.#leave()
     return isFresh
-  }
-
-  /** Whether the entry that `read` found in this place is still there, and no other: then it counts as read again. */
-  isThere (block: number, generation: number): boolean {
-    const entry = this.#arena.wordOf(block)
-    if (Atomics.load(this.#i32, entry + BlockWord.GEN) !== generation) return false
-    this.#eviction.read(entry)
-    this.#f64[this.#hand + HandDouble.HITS]!++
-    return true
   }
 
   /** Whether `read` would find it, and not stale. */
@@ -300,20 +294,30 @@ export class SharedEntries {
   #seek (space: EntrySpace, key: string): void {
     // What is read is often written next, or looked for again.
     if (key === this.#key && space.id === this.#spaceId) return
-    const { text, shape } = storedKey(key)
-    this.#text = text
-    this.#shape = shape
+    // Whatever its characters are, a key that is longer has no room.
+    const isTooLong = key.length > MOST_KEY_BYTES || !this.#hash(space, key)
+    if (isTooLong) {
+      this.#hash(space, shortened(key))
+      this.#shape += DIGEST
+    }
     this.#spaceId = space.id
-    this.#low = hashKey(text, space.seeds[0], space.seeds[1])
-    this.#high = otherHalf()
     this.#key = key
+  }
+
+  /** False: the text is too long for a block. */
+  #hash ({ seeds: [seed0, seed1] }: EntrySpace, text: string): boolean {
+    this.#text = text
+    this.#low = hashKey(text, seed0, seed1)
+    this.#high = otherHalf()
+    this.#shape = hashedShape()
+    return this.#shape >>> 1 <= MOST_KEY_BYTES
   }
 
   /** The block of the entry that was sought, without the guard; 0: there is none. */
   #find (): number {
     const unlinks = this.#arena.first + HeaderWord.UNLINKS
     for (let walk = 0; walk < WALKS; walk++) {
-      const before = Atomics.load(this.#i32, unlinks)
+      const before = loadAcquire(this.#i32, unlinks)
       const block = this.#walk()
       if (block !== 0) return block
       // A miss is right only if no entry was taken out of a chain meanwhile.
@@ -326,19 +330,17 @@ export class SharedEntries {
     return block
   }
 
+  /** The same; without the guard it may be another by the time it is read, which its GEN tells. */
   #walk (): number {
     const i32 = this.#i32
-    let block = Atomics.load(i32, this.#bucket())
+    let block = loadAcquire(i32, this.#bucket())
     for (let step = 0; step < LONGEST_WALK && this.#arena.isBlock(block); step++) {
       const entry = this.#arena.wordOf(block)
       if (i32[entry + EntryWord.KEY_LOW] === this.#low && i32[entry + EntryWord.KEY_HIGH] === this.#high) {
-        const generation = Atomics.load(i32, entry + BlockWord.GEN)
+        const generation = loadAcquire(i32, entry + BlockWord.GEN)
         if ((generation & 1) === 1 && this.#isSought(entry)) {
-          fence()
-          if (Atomics.load(i32, entry + BlockWord.GEN) === generation) {
-            this.#generation = generation
-            return block
-          }
+          this.#generation = generation
+          return block
         }
       }
       block = i32[entry + EntryWord.CHAIN]!
@@ -352,7 +354,7 @@ export class SharedEntries {
   }
 
   /** Copies what was found. Undefined: it is another by now; false: it is past its time. */
-  #copy (block: number, nowMs: number): boolean | undefined {
+  #copy (block: number, nowMs: number, near?: Near): boolean | undefined {
     const { found } = this
     const i32 = this.#i32
     const entry = this.#arena.wordOf(block)
@@ -368,7 +370,8 @@ export class SharedEntries {
     found.staleMs = this.#f64[double + EntryDouble.STALE]!
     found.createdMs = this.#f64[double + EntryDouble.CREATED]!
     if (found.bytes < 0 || found.bytes > this.maxBytes) return undefined
-    if (found.staleMs > nowMs) {
+    found.isNear = near !== undefined && near.has(block, generation)
+    if (found.staleMs > nowMs && !found.isNear) {
       const to = this.#scratch.reserve(found.bytes)
       if (!this.#blocks.copyOut(to.i32, found.bytes + 3 >>> 2, block, valueWord(this.#shape))) return undefined
     }

@@ -40,11 +40,18 @@ export interface WriteOptions {
   sinceEpoch?: number
 }
 
+/** What of values a worker has at hand already. */
+export interface Near {
+  has (block: number, generation: number): boolean
+}
+
 /** What `read` found. */
 export interface Found {
-  /** Where it is, for `isThere`. */
+  /** Where it is; no two entries have been in the same block in the same generation. */
   block: number
   generation: number
+  /** Its value is at hand, and was not copied. */
+  isNear: boolean
   kind: number
   bytes: number
   version: number
