@@ -242,10 +242,20 @@ const fill = (texts: Texts) => {
 const KEYS = ['a', 'b', 'c', 'd']
 const NEW = 'new '.repeat(100)
 
+/** The worker keeps the blocks of what it wrote over, as many as NEW needs. */
+const keep = (texts: Texts) => {
+  fill(texts)
+  for (const text of ['one ', 'two ']) texts.set('c', text.repeat(100))
+}
+
 const scenarios: Array<{ name: string, eviction?: 'lru', prepare?: (texts: Texts) => void, act: (texts: Texts) => void, mayLose: string[], every?: number }> = [
   { name: 'writes the first', act: (texts) => texts.set('a', NEW, { tags: ['tag 0'] }), mayLose: [] },
   { name: 'writes one more', prepare: fill, act: (texts) => texts.set('e', NEW, { tags: ['tag 0'] }), mayLose: [] },
   { name: 'writes over one', prepare: fill, act: (texts) => texts.set('c', NEW), mayLose: [] },
+  { name: 'writes over one, with the blocks that it has kept', prepare: keep, act: (texts) => texts.set('c', NEW), mayLose: [] },
+  { name: 'writes one more, with the blocks that it has kept', prepare: keep, act: (texts) => texts.set('e', NEW), mayLose: [] },
+  { name: 'writes a larger one, and gives back the blocks that it has kept', prepare: keep, act: (texts) => texts.set('e', NEW, { tags: ['tag 0'] }), mayLose: [] },
+  { name: 'removes one, and has kept blocks', prepare: keep, act: (texts) => texts.delete('b'), mayLose: ['b'] },
   { name: 'writes one and expires others', prepare: (texts) => { fill(texts); texts.set('old', 'x', { expiresMs: 1001 }) }, act: (texts) => { texts.now = 1002; texts.set('e', NEW) }, mayLose: ['old'] },
   { name: 'removes one', prepare: fill, act: (texts) => texts.delete('b'), mayLose: ['b'] },
   { name: 'touches one', eviction: 'lru', prepare: fill, act: (texts) => texts.entries.touch(texts.space, 'b', 0, 9999), mayLose: [] },
@@ -314,10 +324,12 @@ for (const scenario of scenarios) {
 }
 
 t.test('a reader that is interrupted at any access by a writer reads one value or the other, or a miss of what went', async t => {
+  const texts = (letters: string, length = 700) => [...letters].map((letter) => letter.repeat(length))
   const others: Array<[string, (texts: Texts) => void, Array<string | undefined>]> = [
-    ['writes over it', (texts) => texts.set('a', 'b'.repeat(700)), ['a'.repeat(700), 'b'.repeat(700)]],
+    ['writes over it', (texts) => texts.set('a', 'b'.repeat(700)), texts('ab')],
     ['removes it', (texts) => texts.delete('a'), ['a'.repeat(700), undefined]],
-    ['writes over it twice', (texts) => { texts.set('a', 'b'.repeat(700)); texts.set('a', 'c'.repeat(700)) }, ['a', 'b', 'c'].map((letter) => letter.repeat(700))],
+    ['writes over it twice', (texts) => { texts.set('a', 'b'.repeat(700)); texts.set('a', 'c'.repeat(700)) }, texts('abc')],
+    ['writes over it again and again, with the blocks that went', (texts) => { for (const letter of 'bcde') texts.set('a', letter.repeat(400)) }, [...texts('a'), ...texts('bcde', 400)]],
     ['removes a neighbour, whose blocks become others', (texts) => { texts.delete('n'); texts.set('m', 'm'.repeat(700)) }, ['a'.repeat(700)]]
   ]
   for (const [name, other, allowed] of others) {

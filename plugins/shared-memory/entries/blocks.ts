@@ -3,6 +3,10 @@ import type { SlotIdentity } from '../slots.ts'
 import { BODY_WORD, BLOCK_WORDS, BlockWord, HAND_WORDS, HandWord, HeaderWord } from './layout.ts'
 import type { Arena } from './layout.ts'
 
+const MOST_KEPT = 16
+/** What all workers together may keep of the arena. */
+const KEPT_PART = 1 / 16
+
 /**
  * Free blocks, and those that workers have in their hands while they write them. All but `copyIn` and `copyOut` is for
  * inside the guard.
@@ -29,8 +33,16 @@ export class Blocks {
     this.#i32[this.#hand + HandWord.TAG] = this.#tag
   }
 
+  /** Those that `take` can give. */
   get free (): number {
     return this.#i32[this.#first + HeaderWord.FREE_BLOCKS]!
+  }
+
+  /** Those that are kept by workers for what they write next. */
+  keptByAll (): number {
+    let blocks = 0
+    for (const hand of this.#hands()) blocks += this.#i32[hand + HandWord.KEPT]!
+    return blocks
   }
 
   /** A chain of so many blocks, in this worker's hand; there must be as many free. */
@@ -57,9 +69,29 @@ export class Blocks {
     return first
   }
 
+  /**
+   * Keeps the chain of an entry that has gone in this worker's hand: what is written next is often as large, and needs to ask nobody
+   * for blocks then. False: it is too long for that.
+   */
+  keep (first: number, last: number, count: number): boolean {
+    if (count > MOST_KEPT || count * slotsUsed(this.#arena.region) > this.#arena.shape.blocks * KEPT_PART) return false
+    // In a damaged file it may lead anywhere.
+    let end = first
+    for (let n = 1; n < count && this.#arena.isBlock(end); n++) end = this.#next(end)
+    if (end !== last || this.#next(last) !== 0) return false
+    this.#i32[this.#hand + HandWord.FIRST] = first
+    this.#i32[this.#hand + HandWord.KEPT] = count
+    return true
+  }
+
+  /** The chain that is kept, if it has so many blocks; else 0. */
+  kept (count: number): number {
+    return this.#i32[this.#hand + HandWord.KEPT] === count ? this.#i32[this.#hand + HandWord.FIRST]! : 0
+  }
+
   /** What was in the hand is an entry now. */
   letGo (): void {
-    this.#i32[this.#hand + HandWord.FIRST] = 0
+    this.#empty(this.#hand)
   }
 
   /** Frees what is in the hand. */
@@ -87,7 +119,7 @@ export class Blocks {
       const first = this.#i32[hand + HandWord.FIRST]!
       if (first === 0) continue
       if (this.#isLive(hand) && this.#arena.isBlock(first) && !this.#isEntry(first)) chains.push(first)
-      else this.#i32[hand + HandWord.FIRST] = 0
+      else this.#empty(hand)
     }
     return chains
   }
@@ -125,7 +157,7 @@ export class Blocks {
 
   #giveBack (hand: number): void {
     const first = this.#i32[hand + HandWord.FIRST]!
-    this.#i32[hand + HandWord.FIRST] = 0
+    this.#empty(hand)
     // One that died between two stores of publishing it.
     if (!this.#arena.isBlock(first) || this.#isEntry(first)) return
     let last = first
@@ -135,6 +167,11 @@ export class Blocks {
       count++
     }
     this.give(first, last, count)
+  }
+
+  #empty (hand: number): void {
+    this.#i32[hand + HandWord.KEPT] = 0
+    this.#i32[hand + HandWord.FIRST] = 0
   }
 
   * #hands (): Generator<number> {

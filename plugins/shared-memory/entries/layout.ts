@@ -91,8 +91,11 @@ export const QueueWord = { NEWEST: 0, OLDEST: 1, BLOCKS: 2, COUNT: 3 } as const
 export const QUEUE_WORDS = 4
 export const QUEUES = 2
 
-/** What a worker has in its hands, and its counts, which nobody else writes. */
-export const HandWord = { TAG: 0, FIRST: 1 } as const
+/**
+ * What a worker has in its hands, and its counts, which nobody else writes. KEPT: how many blocks the chain has that nothing is
+ * written to yet.
+ */
+export const HandWord = { TAG: 0, FIRST: 1, KEPT: 6 } as const
 export const HandDouble = { HITS: 1, MISSES: 2 } as const
 export const HAND_WORDS = 8
 

@@ -148,7 +148,8 @@ export class SharedEntries {
     const from = this.#scratch.reserve(value.bytes)
     value.write(from, 0)
 
-    const first = this.#take(count, nowMs, ifVersion !== undefined)
+    this.evicted = 0
+    const first = this.#blocks.kept(count) || this.#take(count, nowMs, ifVersion !== undefined)
     if (first === 0) return 'too large'
     const i32 = this.#i32
     const entry = this.#arena.wordOf(first)
@@ -169,6 +170,7 @@ export class SharedEntries {
     i32[entry + EntryWord.LAST] = tags.length === 0 ? last : this.#tags.write(tags, first, last)
 
     this.#enter()
+    this.#sweepOn(nowMs)
     const old = this.#walk()
     const isRefused = (ifVersion !== undefined && ifVersion !== this.#versionOf(old, nowMs)) || isWanted?.() === false ||
       (sinceEpoch !== undefined && this.#tags.invalidatedSince(sinceEpoch, entry))
@@ -274,7 +276,7 @@ export class SharedEntries {
     const double = (field: number) => this.#f64[first / 2 + field]!
     const stats = {
       entries: this.#i32[first + HeaderWord.ENTRIES]!,
-      bytes: (shape.blocks - this.#blocks.free) * BLOCK_BYTES,
+      bytes: (shape.blocks - this.#blocks.free - this.#blocks.keptByAll()) * BLOCK_BYTES,
       capacity: shape.blocks * BLOCK_BYTES,
       hits: 0,
       misses: 0,
@@ -315,6 +317,9 @@ export class SharedEntries {
 
   /** The block of the entry that was sought, without the guard; 0: there is none. */
   #find (): number {
+    // Most are found at once, and need not ask for the header, which each writer takes away from all others' caches.
+    const found = this.#walk()
+    if (found !== 0) return found
     const unlinks = this.#arena.first + HeaderWord.UNLINKS
     for (let walk = 0; walk < WALKS; walk++) {
       const before = loadAcquire(this.#i32, unlinks)
@@ -384,8 +389,7 @@ export class SharedEntries {
   #take (count: number, nowMs: number, isUpdate: boolean): number {
     this.#enter()
     if (isUpdate) this.#spare()
-    this.#sweepOn(nowMs)
-    this.evicted = 0
+    this.#blocks.giveBack()
     for (let removed = 1; this.#blocks.free < count; removed++) {
       const victim = this.#eviction.victim()
       if (victim === 0) break
@@ -444,10 +448,11 @@ export class SharedEntries {
     this.#tags.link(entry)
     i32[this.#arena.first + HeaderWord.ENTRIES]!++
     this.found.version = clock
-    if (old !== 0) this.#remove(old)
+    if (old !== 0) this.#remove(old, true)
   }
 
-  #remove (block: number): void {
+  /** `isReplaced`: by what this worker writes, which will have use for the blocks. */
+  #remove (block: number, isReplaced = false): void {
     const i32 = this.#i32
     const entry = this.#arena.wordOf(block)
     const unlinks = this.#arena.first + HeaderWord.UNLINKS
@@ -459,7 +464,8 @@ export class SharedEntries {
     this.#queues.remove(block)
     this.#tags.unlink(entry)
     i32[this.#arena.first + HeaderWord.ENTRIES]!--
-    this.#blocks.give(block, i32[entry + EntryWord.LAST]!, i32[entry + EntryWord.BLOCKS]!)
+    const [last, count] = [i32[entry + EntryWord.LAST]!, i32[entry + EntryWord.BLOCKS]!]
+    if (!isReplaced || !this.#blocks.keep(block, last, count)) this.#blocks.give(block, last, count)
   }
 
   #unchain (entry: number, block: number): void {
