@@ -3,23 +3,31 @@ import { RateLimitedError } from '../errors.ts'
 import { clientKey } from './client-key.ts'
 import type { SharedRateLimiter, Verdict } from './memory.ts'
 
+/** Which fields tell a client how it stands: those of the IETF's draft, the older X-RateLimit ones, both, or none. */
+export const LIMIT_HEADERS = ['all', 'draft', 'legacy', 'none'] as const
+export type LimitHeaders = typeof LIMIT_HEADERS[number]
+
 /** What a route says in `config.rateLimiter`, beside the limit itself. */
 export interface RouteLimit {
   /** Whose bucket the request takes from; by default the client's address, of IPv6 its /64. Undefined: the request is not limited. */
   keyGenerator?: (request: FastifyRequest) => string | undefined
   /** Tokens that a request takes; 1 by default. */
   cost?: number
+  /** Default: the plugin's option `headers`. */
+  headers?: LimitHeaders
 }
 
 /**
- * Admits a request, or answers it with 429 FST_SWOOLE_RATE_LIMITED. Both tell the client how it stands, in the fields of
- * draft-ietf-httpapi-ratelimit-headers and in the older X-RateLimit ones.
+ * Admits a request, or answers it with 429 FST_SWOOLE_RATE_LIMITED and Retry-After. Both tell the client how it stands, in the
+ * fields of draft-ietf-httpapi-ratelimit-headers and in the older X-RateLimit ones, or in those that are asked for.
  */
-export function limitHook (limiter: SharedRateLimiter, { keyGenerator = addressOf, cost }: RouteLimit): onRequestHookHandler {
+export function limitHook (limiter: SharedRateLimiter, { keyGenerator = addressOf, cost, headers = 'all' }: RouteLimit): onRequestHookHandler {
   const { maxRequests, windowMs } = limiter.rate
   const name = `"${limiter.name.replace(/[^ !#-[\]-~]/g, '_')}"`
   const policy = `${name};q=${maxRequests};w=${Math.max(1, Math.round(windowMs / 1000))}`
   const limit = String(maxRequests)
+  const hasDraft = headers === 'all' || headers === 'draft'
+  const hasLegacy = headers === 'all' || headers === 'legacy'
   // Most clients stand as the one before: at their first request, or with nothing left.
   let told = { remaining: -1, reset: -1, fields: '', remainingText: '', resetText: '' }
 
@@ -32,7 +40,7 @@ export function limitHook (limiter: SharedRateLimiter, { keyGenerator = addressO
     } catch (error) {
       return done(error as Error)
     }
-    tell(reply, verdict)
+    if (hasDraft || hasLegacy) tell(reply, verdict)
     if (verdict.allowed) return done()
     const retryAfter = secondsOf(verdict.retryAfterMs)
     reply.header('retry-after', retryAfter)
@@ -44,11 +52,15 @@ export function limitHook (limiter: SharedRateLimiter, { keyGenerator = addressO
     if (remaining !== told.remaining || reset !== told.reset) {
       told = { remaining, reset, fields: `${name};r=${remaining};t=${reset}`, remainingText: String(remaining), resetText: String(reset) }
     }
-    reply.header('ratelimit-policy', policy)
-    reply.header('ratelimit', told.fields)
-    reply.header('x-ratelimit-limit', limit)
-    reply.header('x-ratelimit-remaining', told.remainingText)
-    reply.header('x-ratelimit-reset', told.resetText)
+    if (hasDraft) {
+      reply.header('ratelimit-policy', policy)
+      reply.header('ratelimit', told.fields)
+    }
+    if (hasLegacy) {
+      reply.header('x-ratelimit-limit', limit)
+      reply.header('x-ratelimit-remaining', told.remainingText)
+      reply.header('x-ratelimit-reset', told.resetText)
+    }
   }
 }
 

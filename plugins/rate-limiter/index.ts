@@ -6,8 +6,8 @@ import { requireNames, resolveOptions } from '../options/index.ts'
 import type { ResolvedOptions } from '../options/index.ts'
 import { showValue } from '../options/show.ts'
 import { memoryFor } from '../shared-memory/index.ts'
-import { limitHook } from './hook.ts'
-import type { RouteLimit } from './hook.ts'
+import { LIMIT_HEADERS, limitHook } from './hook.ts'
+import type { LimitHeaders, RouteLimit } from './hook.ts'
 import { Family } from './memory.ts'
 import type { RateOptions, SharedRateLimiter } from './memory.ts'
 import { LimiterPool } from './pool.ts'
@@ -16,7 +16,7 @@ import type { StoreOptions } from './store.ts'
 
 export { clientKey } from './client-key.ts'
 export type { LimitInfo, RateOptions, SharedRateLimiter } from './memory.ts'
-export type { RouteLimit } from './hook.ts'
+export type { LimitHeaders, RouteLimit } from './hook.ts'
 export type { FixedWindowStore, StoreOptions } from './store.ts'
 
 export interface RateLimiterOptions extends Partial<RateOptions> {
@@ -26,6 +26,8 @@ export interface RateLimiterOptions extends Partial<RateOptions> {
   global?: boolean
   /** Keys that all limiters together remember, 1 to 10,000,000; the least recently used go for others. */
   maxKeys?: number
+  /** Which fields of the answers tell clients how they stand. */
+  headers?: LimitHeaders
 }
 
 /** The limiter of the application, and what the plugin adds to it. */
@@ -52,10 +54,10 @@ declare module 'fastify' {
   }
 }
 
-const ROUTE_NAMES = ['maxRequests', 'window', 'keyGenerator', 'cost'] as const
+const ROUTE_NAMES = ['maxRequests', 'window', 'keyGenerator', 'cost', 'headers'] as const
 
 const rateLimiter: FastifyPluginAsync<RateLimiterOptions> = async (fastify, given) => {
-  const { enabled, global, maxRequests, window, maxKeys } = resolveOptions({ rateLimiter: given }).rateLimiter as Exclude<ResolvedOptions['rateLimiter'], false>
+  const { enabled, global, maxRequests, window, maxKeys, headers } = resolveOptions({ rateLimiter: given }).rateLimiter as Exclude<ResolvedOptions['rateLimiter'], false>
   const memory = memoryFor(fastify.server)
   const family = new Family(() => new LimiterPool(memory, maxKeys), enabled)
   const limiter = family.create('default', { maxRequests, window })
@@ -75,7 +77,7 @@ const rateLimiter: FastifyPluginAsync<RateLimiterOptions> = async (fastify, give
       ? limiter
       : family.create(nameOf(route), { maxRequests: limit.maxRequests ?? maxRequests, window: limit.window ?? window })
     requirePayable(route, limit, own)
-    route.onRequest = [limitHook(own, limit), ...[route.onRequest ?? []].flat()]
+    route.onRequest = [limitHook(own, { headers, ...limit }), ...[route.onRequest ?? []].flat()]
   })
   fastify.addHook('onClose', async () => memory.close())
 }
@@ -89,9 +91,10 @@ function nameOf ({ method, url, constraints = {} }: RouteOptions): string {
 function requireRouteLimit (route: RouteOptions, limit: RouteLimit & Partial<RateOptions>): void {
   const what = `config.rateLimiter of the route ${nameOf(route)}`
   requireNames(what, limit, ROUTE_NAMES)
-  const { keyGenerator, cost } = limit
+  const { keyGenerator, cost, headers } = limit
   if (keyGenerator !== undefined && typeof keyGenerator !== 'function') throw new OptionsInvalidError(`keyGenerator in ${what} is ${showValue(keyGenerator)}, but must be a function`)
   if (cost !== undefined && (!Number.isSafeInteger(cost) || cost < 1)) throw new OptionsInvalidError(`cost in ${what} is ${showValue(cost)}, but must be a whole number from 1`)
+  if (headers !== undefined && !LIMIT_HEADERS.includes(headers)) throw new OptionsInvalidError(`headers in ${what} is ${showValue(headers)}, but must be one of ${LIMIT_HEADERS.join(', ')}`)
 }
 
 function requirePayable (route: RouteOptions, { cost = 1 }: RouteLimit, { rate: { maxRequests } }: SharedRateLimiter): void {

@@ -74,7 +74,7 @@ const defaults: ResolvedOptions = {
   },
   task: { workerNum: 2, maxRequest: 10_000, maxQueued: 100_000, maxPayload: 16_777_216 },
   scheduler: { enabled: true, maxJobs: 1000 },
-  rateLimiter: { enabled: true, maxRequests: 100, window: 60_000, global: false, maxKeys: 100_000 },
+  rateLimiter: { enabled: true, maxRequests: 100, window: 60_000, global: false, maxKeys: 100_000, headers: 'all' },
   metrics: { enabled: true, exportInterval: 60_000 },
   threadPool: { enabled: false, size: 4 },
   processPool: { enabled: false, size: 4 },

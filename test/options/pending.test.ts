@@ -91,6 +91,7 @@ const effective = [
   'rateLimiter.maxRequests',
   'rateLimiter.window',
   'rateLimiter.global',
+  'rateLimiter.headers',
   'rateLimiter.maxKeys',
   'cache.size',
   'cache.ttl',

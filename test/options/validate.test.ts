@@ -83,7 +83,7 @@ t.test('each problem is a line, with where it comes from', async t => {
 t.test('an unknown option names the nearest one and its neighbours', async t => {
   t.strictSame(problems({ task: { workersNum: 2 } }), ['task.workersNum is not an option: did you mean task.workerNum? task has workerNum, maxRequest, maxQueued, maxPayload'])
   t.strictSame(problems({ task: { worker_num: 2 } }), ['task.worker_num is not an option: did you mean task.workerNum? task has workerNum, maxRequest, maxQueued, maxPayload'])
-  t.strictSame(problems({ rateLimiter: { windowSeconds: 2 } }), ['rateLimiter.windowSeconds is not an option: did you mean rateLimiter.window? rateLimiter has enabled, maxRequests, window, global, maxKeys'])
+  t.strictSame(problems({ rateLimiter: { windowSeconds: 2 } }), ['rateLimiter.windowSeconds is not an option: did you mean rateLimiter.window? rateLimiter has enabled, maxRequests, window, global, maxKeys, headers'])
   t.strictSame(problems({ task: { colour: 2 } }), ['task.colour is not an option: task has workerNum, maxRequest, maxQueued, maxPayload'])
   t.strictSame(problems({ dashboard: { hue: 2 } }), ['dashboard.hue is not an option: dashboard has no keys'])
   t.match(problems({ performence: {} })[0], 'performence is not an option: did you mean performance? The options are engine, http, ')

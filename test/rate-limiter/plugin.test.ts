@@ -35,6 +35,28 @@ t.test('a route that says so is limited, and both kinds of fields tell how the c
   await fastify.close()
 })
 
+t.test('the fields are those that the plugin or the route asks for', async t => {
+  const names = ['ratelimit-policy', 'ratelimit', 'x-ratelimit-limit', 'x-ratelimit-remaining', 'x-ratelimit-reset']
+  const expected = { all: names, draft: names.slice(0, 2), legacy: names.slice(2), none: [] }
+  for (const headers of ['all', 'draft', 'legacy', 'none'] as const) {
+    const fastify = Fastify()
+    await fastify.register(rateLimiter, { headers, maxRequests: 1, window: '1h' })
+    fastify.get('/', { config: { rateLimiter: true } }, async () => 'yes')
+    for (const own of ['all', 'draft', 'legacy', 'none'] as const) {
+      fastify.get(`/${own}`, { config: { rateLimiter: { maxRequests: 1, headers: own } } }, async () => 'yes')
+    }
+    for (const [url, fields] of [['/', expected[headers]], ...Object.entries(expected).map(([own, fields]) => [`/${own}`, fields])] as Array<[string, string[]]>) {
+      for (const status of [200, 429]) {
+        const answer = await fastify.inject(url)
+        t.equal(answer.statusCode, status)
+        t.strictSame(Object.keys(answer.headers).filter(name => name.includes('ratelimit')), fields, `${url} of ${headers}`)
+        t.equal(answer.headers['retry-after'], status === 429 ? '3600' : undefined)
+      }
+    }
+    await fastify.close()
+  }
+})
+
 t.test('a route has limits, clients and costs of its own', async t => {
   const fastify = Fastify()
   await fastify.register(rateLimiter, { global: true, maxRequests: 5, window: '1h' })
@@ -57,11 +79,12 @@ t.test('what a route says wrongly is an error when it is added', async t => {
   t.throws(add({ cost: 0 }), { code: 'FST_SWOOLE_OPTIONS_INVALID' })
   t.throws(add({ cost: 101 }), { code: 'FST_SWOOLE_OPTIONS_INVALID', message: /cost .* is 101, but must be at most the 100 tokens/ })
   t.throws(add({ cost: 6, maxRequests: 5 }), { code: 'FST_SWOOLE_OPTIONS_INVALID' })
+  t.throws(add({ headers: 'drafts' }), { code: 'FST_SWOOLE_OPTIONS_INVALID', message: /headers .* is "drafts", but must be one of all, draft, legacy, none/ })
   t.throws(add({ keyGenerator: 'ip' }), { code: 'FST_SWOOLE_OPTIONS_INVALID' })
   t.throws(add({ maxRequests: -1 }), { code: 'FST_SWOOLE_OPTIONS_INVALID' })
   await fastify.close()
   const register = (options: object) => async () => { await Fastify().register(rateLimiter, options) }
-  for (const options of [{ maxKeys: 0 }, { maxRequest: 5 }, { enabled: 'no' }, { global: 'yes' }, { window: '1x' }]) {
+  for (const options of [{ maxKeys: 0 }, { maxRequest: 5 }, { enabled: 'no' }, { global: 'yes' }, { window: '1x' }, { headers: 'some' }]) {
     await t.rejects(register(options), { code: 'FST_SWOOLE_OPTIONS_INVALID', message: `rateLimiter.${Object.keys(options)[0]!}` }, JSON.stringify(options))
   }
   await t.resolves(register({ maxRequests: undefined, window: undefined, maxKeys: undefined }))

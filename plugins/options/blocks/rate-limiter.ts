@@ -35,6 +35,12 @@ export const rateLimiter = {
       maximum: 10_000_000,
       description: 'Clients that are remembered at once, about 48 bytes each; the least recently seen go for others.',
       default: 100_000
+    },
+    headers: {
+      type: 'string',
+      enum: ['all', 'draft', 'legacy', 'none'],
+      description: 'Fields of the answers that tell clients how they stand: those of the IETF draft (RateLimit), the older X-RateLimit ones, both, or none. A 429 has Retry-After with each.',
+      default: 'all'
     }
   }
 } as const
