@@ -1,7 +1,6 @@
 /* What is it worth that the front reads plain HTTP/1.1 itself? The same application with it and with node:http alone. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { answers, startProgram } from './measure/program.ts'
 import { cpuMicroseconds, memoryOf, processTree } from './measure/process-tree.ts'
@@ -9,7 +8,7 @@ import { freePort } from './measure/probe.ts'
 import { formatSpread, printTable, report } from './measure/report.ts'
 import type { Target } from './measure/report.ts'
 import { alternate, ratio, spread } from './measure/rounds.ts'
-import { load, onCores, requireWrk } from './measure/wrk.ts'
+import { APART, load, requireWrk } from './measure/wrk.ts'
 import type { Load, LoadResult } from './measure/wrk.ts'
 import { fastifySwoole } from './servers/commands.ts'
 import { createProject } from './servers/project.ts'
@@ -23,10 +22,6 @@ interface Server extends AsyncDisposable {
 type Sample = LoadResult & { cpuMicrosecondsPerRequest: number }
 
 const SETTINGS = { workers: [1, 2], connections: 64, rounds: 8, seconds: 2, idleConnections: 10_000 }
-/** wrk needs a core for itself: without one, half of the requests per second are its own. */
-const CORES = availableParallelism()
-const APPLICATION = onCores(`0-${Math.max(0, CORES - 2)}`)
-const LOAD = onCores(String(CORES - 1))
 /** In p99 and in memory, of which a run has its own. */
 const NOT_BEHIND = 0.9
 const SERIES: Array<{ name: string, load: Partial<Load>, atLeast: number }> = [
@@ -99,7 +94,7 @@ async function start (front: 'fast' | 'node', workers: number): Promise<Server> 
   const project = createProject(join(import.meta.dirname, 'front', 'project'), ['fastify', '@fastify', 'fastify-swoole'])
   const port = await freePort()
   const program = startProgram(
-    [...APPLICATION, ...fastifySwoole(), 'start', 'app.js', '--host', '127.0.0.1', '--port', String(port), '--workers', String(workers), '--task-workers', '0'],
+    [...APART.application, ...fastifySwoole(), 'start', 'app.js', '--host', '127.0.0.1', '--port', String(port), '--workers', String(workers), '--task-workers', '0'],
     { cwd: project.path, env: { ...project.env, FASTIFY_SWOOLE_PERFORMANCE_FRONT: front, FASTIFY_SWOOLE_PERFORMANCE_MAX_CONNECTION: String(SETTINGS.idleConnections * 2), FASTIFY_SWOOLE_PERFORMANCE_HEARTBEAT_IDLE_TIME: '10m' } })
   await answers(program, port)
   return {
@@ -115,7 +110,7 @@ async function start (front: 'fast' | 'node', workers: number): Promise<Server> 
 
 async function measure ({ front, port, pid }: Server, what: Partial<Load>, seconds: number): Promise<Sample> {
   const before = cpuMicroseconds(pid)
-  const result = await load({ port, seconds, connections: SETTINGS.connections, prefix: LOAD, ...what })
+  const result = await load({ port, seconds, connections: SETTINGS.connections, prefix: APART.load, ...what })
   // wrk counts the end of each connection that it did not make itself.
   if (result.errors > 0 && what.headers === undefined) throw new Error(`${front}: ${result.errors} of ${result.requests} requests failed`)
   return { ...result, cpuMicrosecondsPerRequest: (cpuMicroseconds(pid) - before) / result.requests }

@@ -1,4 +1,5 @@
 import { spawnSync } from 'node:child_process'
+import { availableParallelism } from 'node:os'
 import { runProgram } from './program.ts'
 
 export interface LoadResult {
@@ -19,7 +20,7 @@ export interface Load {
   path?: string
   /** A file in Lua that says what is sent. */
   script?: string
-  /** What wrk is started by: see `onCores`. */
+  /** What wrk is started by: see `APART`. */
   prefix?: string[]
 }
 
@@ -33,7 +34,11 @@ export function requireWrk (): string {
 }
 
 /** Starts a program on some of the cores only: `'0-2'`. */
-export const onCores = (cores: string): string[] => ['taskset', '-c', cores]
+const onCores = (cores: string): string[] => ['taskset', '-c', cores]
+
+/** wrk has a core for itself, and the application the others: without that, half of the requests per second are wrk's own. */
+const CORES = availableParallelism()
+export const APART = { application: onCores(`0-${Math.max(0, CORES - 2)}`), load: onCores(String(CORES - 1)) }
 
 /** Loads `GET /`, or what else is said, with one wrk thread. */
 export async function load ({ port, seconds, connections, headers = [], path = '/', script, prefix = [] }: Load): Promise<LoadResult> {

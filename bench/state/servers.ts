@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { cpuMicroseconds } from '../measure/process-tree.ts'
 import { answers, startProgram } from '../measure/program.ts'
 import { freePort } from '../measure/probe.ts'
-import { load } from '../measure/wrk.ts'
+import { APART, load } from '../measure/wrk.ts'
 import type { LoadResult } from '../measure/wrk.ts'
 import { fastifySwoole } from '../servers/commands.ts'
 import { createProject } from '../servers/project.ts'
@@ -13,18 +13,21 @@ export interface StateServer extends AsyncDisposable {
   readonly port: number
   /** Of the launcher. */
   readonly pid: number
+  /** It and its load have cores of their own. */
+  readonly isApart: boolean
 }
 
 export type Sample = LoadResult & { cpuMicrosecondsPerRequest: number }
 
 const PACKAGES = ['fastify', '@fastify', 'fastify-session-redis-store', 'fastify-swoole', 'ioredis']
 
-/** `file` is of the folder `project`, and finds the variant's name in the environment. */
+/** `file` is of the folder `project`, and finds the variant's name in the environment. One worker is apart from its load. */
 export async function startVariant (file: string, variant: string, workers: number, env: Record<string, string> = {}): Promise<StateServer> {
   const project = createProject(join(import.meta.dirname, 'project'), PACKAGES)
   const port = await freePort()
+  const isApart = workers === 1
   const program = startProgram(
-    [...fastifySwoole(), 'start', file, '--host', '127.0.0.1', '--port', String(port), '--workers', String(workers), '--task-workers', '0'],
+    [...(isApart ? APART.application : []), ...fastifySwoole(), 'start', file, '--host', '127.0.0.1', '--port', String(port), '--workers', String(workers), '--task-workers', '0'],
     { cwd: project.path, env: { ...project.env, ...env, VARIANT: variant } })
   const dispose = async () => {
     await program[Symbol.asyncDispose]()
@@ -36,7 +39,7 @@ export async function startVariant (file: string, variant: string, workers: numb
     await dispose()
     throw new Error(`${file}, ${variant}`, { cause: error })
   }
-  return { variant, port, pid: program.pid, [Symbol.asyncDispose]: dispose }
+  return { variant, port, pid: program.pid, isApart, [Symbol.asyncDispose]: dispose }
 }
 
 /** All at once: those that are not asked are idle. */
@@ -49,9 +52,9 @@ export async function startVariants (file: string, variants: readonly string[], 
 }
 
 /** Loads `GET /`; throws when an answer is an error, for then nothing was compared. */
-export async function measureRequests ({ variant, port, pid }: StateServer, connections: number, seconds: number, headers: string[] = []): Promise<Sample> {
+export async function measureRequests ({ variant, port, pid, isApart }: StateServer, connections: number, seconds: number, headers: string[] = []): Promise<Sample> {
   const before = cpuMicroseconds(pid)
-  const result = await load({ port, seconds, connections, headers })
+  const result = await load({ port, seconds, connections, headers, prefix: isApart ? APART.load : [] })
   if (result.errors > 0) throw new Error(`${variant}: ${result.errors} of ${result.requests} requests failed`)
   return { ...result, cpuMicrosecondsPerRequest: (cpuMicroseconds(pid) - before) / result.requests }
 }

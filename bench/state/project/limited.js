@@ -11,6 +11,8 @@ const theirs = { rateLimit: { max: MAX, timeWindow: '1 minute' } }
 const variants = {
   bare: async () => ({}),
   'config.rateLimiter': async () => ours,
+  'config.rateLimiter, X-RateLimit only': async () => ({ rateLimiter: { ...ours.rateLimiter, headers: 'legacy' } }),
+  'config.rateLimiter, no fields': async () => ({ rateLimiter: { ...ours.rateLimiter, headers: 'none' } }),
   async '@fastify/rate-limit' (fastify) {
     await fastify.register(rateLimit, { global: false })
     return theirs
