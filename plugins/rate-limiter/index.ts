@@ -77,7 +77,7 @@ const rateLimiter: FastifyPluginAsync<RateLimiterOptions> = async (fastify, give
       ? limiter
       : family.create(nameOf(route), { maxRequests: limit.maxRequests ?? maxRequests, window: limit.window ?? window })
     requirePayable(route, limit, own)
-    route.onRequest = [limitHook(own, { headers, ...limit }), ...[route.onRequest ?? []].flat()]
+    route.onRequest = [limitHook(own, { ...limit, headers: limit.headers ?? headers }), ...[route.onRequest ?? []].flat()]
   })
   fastify.addHook('onClose', async () => memory.close())
 }

@@ -45,7 +45,8 @@ t.test('the fields are those that the plugin or the route asks for', async t => 
     for (const own of ['all', 'draft', 'legacy', 'none'] as const) {
       fastify.get(`/${own}`, { config: { rateLimiter: { maxRequests: 1, headers: own } } }, async () => 'yes')
     }
-    for (const [url, fields] of [['/', expected[headers]], ...Object.entries(expected).map(([own, fields]) => [`/${own}`, fields])] as Array<[string, string[]]>) {
+    fastify.get('/undefined', { config: { rateLimiter: { maxRequests: 1, headers: undefined } } }, async () => 'yes')
+    for (const [url, fields] of [['/', expected[headers]], ['/undefined', expected[headers]], ...Object.entries(expected).map(([own, fields]) => [`/${own}`, fields])] as Array<[string, string[]]>) {
       for (const status of [200, 429]) {
         const answer = await fastify.inject(url)
         t.equal(answer.statusCode, status)

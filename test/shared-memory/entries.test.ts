@@ -1,3 +1,5 @@
+import crypto from 'node:crypto'
+import { syncBuiltinESMExports } from 'node:module'
 import t from 'tap'
 import { SharedEntries } from '../../plugins/shared-memory/index.ts'
 import type { SharedMemory, WriteOptions } from '../../plugins/shared-memory/index.ts'
@@ -72,6 +74,24 @@ t.test('keys are any strings, and no two are one', async t => {
   const { shortened } = await import('../../plugins/shared-memory/entries/keys.ts')
   const forged = shortened(long)
   t.equal(texts.get(forged), undefined, 'the digest of a long key is not a key')
+})
+
+t.test('a key whose digest cannot be made leaves nothing of itself to the key before', async t => {
+  const texts = new Texts(world())
+  for (let n = 0; n < 10; n++) texts.set(`n${n}`, `${n}`)
+  const { createHash } = crypto
+  const restore = () => {
+    crypto.createHash = createHash
+    syncBuiltinESMExports()
+  }
+  t.teardown(restore)
+  texts.get('n5')
+  crypto.createHash = () => { throw new RangeError('no stack is left') }
+  syncBuiltinESMExports()
+  t.throws(() => texts.get('ā'.repeat(150)), { message: 'no stack is left' })
+  restore()
+  t.equal(texts.set('n5', 'new'), 'written')
+  for (let n = 0; n < 10; n++) t.equal(texts.get(`n${n}`), n === 5 ? 'new' : `${n}`)
 })
 
 t.test('spaces have keys of their own', async t => {
@@ -322,6 +342,24 @@ for (const scenario of scenarios) {
     t.ok(places > 3, `${places} places`)
   })
 }
+
+t.test('a worker that goes on after an exception at any store writes over nothing that is there', async t => {
+  const faults: string[] = []
+  const places = everyPlace((n) => {
+    const texts = new Texts(new World().trace().worker())
+    keep(texts)
+    const before = new Map(['a', 'b', 'd'].map((key) => [key, texts.get(key)]))
+    const isStopped = diesAtWrite(n, () => texts.set('c', NEW))
+    for (const key of ['e', 'f']) texts.set(key, NEW)
+    for (const [key, text] of [...before, ['e', NEW], ['f', NEW]] as Array<[string, string]>) if (texts.get(key) !== text) faults.push(`store ${n}: ${key} is ${texts.get(key)?.slice(0, 10)}`)
+    const { entries } = texts.entries.stats()
+    const removed = [...texts.entries.clear([texts.space])].reduce((sum, n) => sum + n, 0)
+    if (removed !== entries || texts.entries.stats().bytes !== 0) faults.push(`store ${n}: ${entries} are counted, ${removed} were there, ${texts.entries.stats().bytes} bytes are lost`)
+    return isStopped && faults.length < 5
+  })
+  t.strictSame(faults, [])
+  t.ok(places > 50)
+})
 
 t.test('a reader that is interrupted at any access by a writer reads one value or the other, or a miss of what went', async t => {
   const texts = (letters: string, length = 700) => [...letters].map((letter) => letter.repeat(length))

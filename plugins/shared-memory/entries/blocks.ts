@@ -4,11 +4,11 @@ import { BODY_WORD, BLOCK_WORDS, BlockWord, HAND_WORDS, HandWord, HeaderWord } f
 import type { Arena } from './layout.ts'
 
 const MOST_KEPT = 16
-/** What all workers together may keep of the arena. */
+/** What all workers together may keep of the arena, about: more when workers come later. */
 const KEPT_PART = 1 / 16
 
 /**
- * Free blocks, and those that workers have in their hands while they write them. All but `copyIn` and `copyOut` is for
+ * Free blocks, and those that workers have in their hands while they write them. All but `kept`, `copyIn` and `copyOut` is for
  * inside the guard.
  */
 export class Blocks {
@@ -78,15 +78,18 @@ export class Blocks {
     // In a damaged file it may lead anywhere.
     let end = first
     for (let n = 1; n < count && this.#arena.isBlock(end); n++) end = this.#next(end)
-    if (end !== last || this.#next(last) !== 0) return false
+    if (end !== last || !this.#arena.isBlock(last) || this.#next(last) !== 0) return false
+    // Nobody may see the next value in these blocks before the end of the entry: `slotsUsed` above is a call of Atomics.
     this.#i32[this.#hand + HandWord.FIRST] = first
     this.#i32[this.#hand + HandWord.KEPT] = count
     return true
   }
 
-  /** The chain that is kept, if it has so many blocks; else 0. */
+  /** The chain that is kept, if it has so many blocks; else 0. It is no longer kept: after an exception it may be an entry. */
   kept (count: number): number {
-    return this.#i32[this.#hand + HandWord.KEPT] === count ? this.#i32[this.#hand + HandWord.FIRST]! : 0
+    if (this.#i32[this.#hand + HandWord.KEPT] !== count) return 0
+    this.#i32[this.#hand + HandWord.KEPT] = 0
+    return this.#i32[this.#hand + HandWord.FIRST]!
   }
 
   /** What was in the hand is an entry now. */

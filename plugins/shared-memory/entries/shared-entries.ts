@@ -296,6 +296,8 @@ export class SharedEntries {
   #seek (space: EntrySpace, key: string): void {
     // What is read is often written next, or looked for again.
     if (key === this.#key && space.id === this.#spaceId) return
+    // An exception, such as a full stack, must not leave it with another key's hash.
+    this.#key = undefined
     // Whatever its characters are, a key that is longer has no room.
     const isTooLong = key.length > MOST_KEY_BYTES || !this.#hash(space, key)
     if (isTooLong) {
