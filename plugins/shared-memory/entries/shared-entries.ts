@@ -319,7 +319,7 @@ export class SharedEntries {
 
   /** The block of the entry that was sought, without the guard; 0: there is none. */
   #find (): number {
-    // Most are found at once, and need not ask for the header, which each writer takes away from all others' caches.
+    // Most are found at once, and need not ask for the header, which each writer takes away from all others' caches; a miss walks twice for it.
     const found = this.#walk()
     if (found !== 0) return found
     const unlinks = this.#arena.first + HeaderWord.UNLINKS
