@@ -71,7 +71,7 @@ t.test('keys are any strings, and no two are one', async t => {
   keys.forEach((key, n) => t.equal(texts.get(key), `value ${n}`))
   t.equal(texts.entries.stats().entries, keys.length)
   const long = 'a'.repeat(5000)
-  const { shortened } = await import('../../plugins/shared-memory/entries/keys.ts')
+  const { shortened } = await import('../../plugins/shared-memory/entries/search.ts')
   const forged = shortened(long)
   t.equal(texts.get(forged), undefined, 'the digest of a long key is not a key')
 })

@@ -121,7 +121,7 @@ export class Blocks {
     for (const hand of this.#hands()) {
       const first = this.#i32[hand + HandWord.FIRST]!
       if (first === 0) continue
-      if (this.#isLive(hand) && this.#arena.isBlock(first) && !this.#isEntry(first)) chains.push(first)
+      if (this.#isLive(hand) && this.#arena.isBlock(first) && !this.#arena.isEntry(first)) chains.push(first)
       else this.#empty(hand)
     }
     return chains
@@ -162,7 +162,7 @@ export class Blocks {
     const first = this.#i32[hand + HandWord.FIRST]!
     this.#empty(hand)
     // One that died between two stores of publishing it.
-    if (!this.#arena.isBlock(first) || this.#isEntry(first)) return
+    if (!this.#arena.isBlock(first) || this.#arena.isEntry(first)) return
     let last = first
     let count = 1
     for (let next = this.#next(last); this.#arena.isBlock(next) && count < this.#arena.shape.blocks; next = this.#next(next)) {
@@ -184,10 +184,6 @@ export class Blocks {
   #isLive (hand: number): boolean {
     const tag = this.#i32[hand + HandWord.TAG]!
     return isAlive(this.#arena.region, tag) && this.#handOf(slotOf(tag)) === hand
-  }
-
-  #isEntry (block: number): boolean {
-    return (this.#i32[this.#arena.wordOf(block) + BlockWord.GEN]! & 1) === 1
   }
 
   #handOf (index: number): number {

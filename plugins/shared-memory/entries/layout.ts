@@ -165,6 +165,16 @@ export class Arena {
     return number > 0 && number <= this.shape.blocks
   }
 
+  /** Whether an entry begins there. */
+  isEntry (block: number): boolean {
+    return (this.i32[this.wordOf(block) + BlockWord.GEN]! & 1) === 1
+  }
+
+  /** Where the chain of keys with this hash begins. */
+  bucket (keyLow: number): number {
+    return this.first + this.shape.bucketsAt + (keyLow & (this.shape.buckets - 1))
+  }
+
   queue (number: number): number {
     return this.first + HeaderWord.QUEUES + number * QUEUE_WORDS
   }

@@ -27,7 +27,7 @@ export function repair (arena: Arena, blocks: Blocks, queues: Queues, tags: Tags
   const age = (block: number) => (clock - i32[arena.wordOf(block) + EntryWord.SEQUENCE]!) >>> 0
   for (const block of entries.sort((a, b) => age(b) - age(a))) {
     const entry = arena.wordOf(block)
-    const bucket = bucketOf(arena, entry)
+    const bucket = arena.bucket(i32[entry + EntryWord.KEY_LOW]!)
     i32[entry + EntryWord.CHAIN] = i32[bucket]!
     i32[bucket] = block
     queues.add(block)
@@ -49,16 +49,13 @@ export function repair (arena: Arena, blocks: Blocks, queues: Queues, tags: Tags
   Atomics.store(i32, unlinks, i32[unlinks]! + 1)
 }
 
-export const bucketOf = ({ i32, first, shape }: Arena, entry: number): number =>
-  first + shape.bucketsAt + (i32[entry + EntryWord.KEY_LOW]! & (shape.buckets - 1))
-
 /** First blocks of entries, and marks their blocks. Of two with one key the later one, as its write was cut off. */
 function soundEntries (arena: Arena, taken: Uint8Array): number[] {
   const { i32, first, shape } = arena
   i32.fill(0, first + shape.bucketsAt, first + shape.bucketsAt + shape.buckets)
   const found: number[] = []
   for (let block = 1; block <= i32[first + HeaderWord.TOUCHED]!; block++) {
-    if (!isEntry(arena, block)) continue
+    if (!arena.isEntry(block)) continue
     if (!isSound(arena, block, taken)) {
       arena.count(HeaderDouble.CORRUPT)
       end(arena, block)
@@ -73,27 +70,26 @@ function soundEntries (arena: Arena, taken: Uint8Array): number[] {
       mark(arena, other, taken, 0)
     }
     mark(arena, block, taken, 1)
-    const bucket = bucketOf(arena, entry)
+    const bucket = arena.bucket(i32[entry + EntryWord.KEY_LOW]!)
     i32[entry + EntryWord.CHAIN] = i32[bucket]!
     i32[bucket] = block
     found.push(block)
   }
-  return found.filter((block) => isEntry(arena, block))
+  return found.filter((block) => arena.isEntry(block))
 }
 
 /** An entry that was found before and has this one's key, 0 for none. */
 function sameKey (arena: Arena, entry: number): number {
   const { i32 } = arena
-  let block = i32[bucketOf(arena, entry)]!
+  let block = i32[arena.bucket(i32[entry + EntryWord.KEY_LOW]!)]!
   for (; block !== 0; block = i32[arena.wordOf(block) + EntryWord.CHAIN]!) {
     const other = arena.wordOf(block)
-    if (isEntry(arena, block) && KEY_WORDS.every((word) => i32[other + word] === i32[entry + word])) return block
+    if (arena.isEntry(block) && KEY_WORDS.every((word) => i32[other + word] === i32[entry + word])) return block
   }
   return 0
 }
 
 const KEY_WORDS = [EntryWord.KEY_LOW, EntryWord.KEY_HIGH, EntryWord.SPACE]
-const isEntry = (arena: Arena, block: number): boolean => (arena.i32[arena.wordOf(block) + BlockWord.GEN]! & 1) === 1
 
 /** Whether its words can be some that we wrote, and its blocks its own. */
 function isSound (arena: Arena, block: number, taken: Uint8Array): boolean {
