@@ -19,6 +19,8 @@ interface Probe {
 type Take = (subject: Subject) => void
 
 const AT_ONCE = 40
+const TURNS = 5
+const ANSWER = ', then the answer'
 const POST = 'POST /path?a=b HTTP/1.1\r\nHost: a\r\nX-Mixed: Case\r\nContent-Length: 5\r\n\r\nhello'
 
 /** Takes what a probe finds at one moment of a request. */
@@ -97,15 +99,16 @@ function describe (value: unknown, depth = 0): string {
   return name === 'Object' || name === 'null prototype' ? `${name} ${depth < 1 ? Object.entries(value).map(([key, one]) => `${key}=${describe(one, 1)}`).join() : ''}` : name
 }
 
-async function find (serverOf: (listener: RequestListener) => Server): Promise<Map<string, string>> {
+async function find (serverOf: (listener: RequestListener) => Server, isAsked: (name: string) => boolean): Promise<Map<string, string>> {
   const found = new Map<string, string>()
-  const probes: Array<{ name: string, moment: keyof typeof MOMENTS, probe: Probe }> = []
+  const all: Array<{ name: string, moment: keyof typeof MOMENTS, probe: Probe }> = []
   for (const moment of Object.keys(MOMENTS)) {
     for (const side of ['request', 'response'] as const) {
-      for (const key of KEYS[side]) probes.push({ name: `${moment}: ${side}.${key}`, moment, probe: { side, key } })
-      for (const key of METHODS[side]) probes.push({ name: `${moment}: ${side}.${key}()`, moment, probe: { side, key, given: GIVEN[key] ?? (() => []) } })
+      for (const key of KEYS[side]) all.push({ name: `${moment}: ${side}.${key}`, moment, probe: { side, key } })
+      for (const key of METHODS[side]) all.push({ name: `${moment}: ${side}.${key}()`, moment, probe: { side, key, given: GIVEN[key] ?? (() => []) } })
     }
   }
+  const probes = all.filter(({ name }) => isAsked(name))
   const take = ({ key, given }: Probe, name: string): Take => (subject) => {
     try {
       const value = given === undefined ? subject[key] : (subject[key] as (...given: unknown[]) => unknown)(...given())
@@ -144,7 +147,7 @@ async function find (serverOf: (listener: RequestListener) => Server): Promise<M
     await sleep(15)
     socket.destroy()
     await closed
-    found.set(`${name}, then the answer`, bytes.replace(/Date: [^\r]*/, 'Date: …'))
+    found.set(name + ANSWER, bytes.replace(/Date: [^\r]*/, 'Date: …'))
   }
   for (let n = 0; n < probes.length; n += AT_ONCE) await Promise.all(probes.slice(n, n + AT_ONCE).map(async ({ name }, m) => { await ask(n + m, name) }))
   server.closeAllConnections()
@@ -153,8 +156,19 @@ async function find (serverOf: (listener: RequestListener) => Server): Promise<M
 }
 
 t.test('a request and a response say of themselves what those of node:http say', async (t) => {
-  const [byNode, byFront] = [await find((listener) => createServer(listener)), await find((listener) => front()(listener))]
-  t.ok(byNode.size > 1000, `${byNode.size} properties and methods at their moments`)
-  const differences = [...byNode].filter(([name, value]) => byFront.get(name) !== value).map(([name, value]) => `${name} is ${byFront.get(name)}, and with node:http ${value}`)
+  let differences: string[] = []
+  let asked = 0
+  let isAsked = (_name: string) => true
+  // A moment is some milliseconds: on a busy machine one of thousands comes too early. What is different then is asked again, and is the same.
+  for (let turn = 0; turn < TURNS && (turn === 0 || differences.length > 0); turn++) {
+    const byNode = await find((listener) => createServer(listener), isAsked)
+    const byFront = await find((listener) => front()(listener), isAsked)
+    asked += byNode.size
+    const differing = [...byNode.keys()].filter((name) => byFront.get(name) !== byNode.get(name))
+    differences = differing.map((name) => `${name} is ${byFront.get(name)}, and with node:http ${byNode.get(name)}`)
+    const again = new Set(differing.map((name) => name.replace(ANSWER, '')))
+    isAsked = (name) => again.has(name)
+  }
+  t.ok(asked > 1000, `${asked} properties and methods at their moments`)
   t.strictSame(differences, [])
 })
