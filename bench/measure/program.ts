@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { atExit } from './clean-up.ts'
 import { firstAnswer } from './probe.ts'
@@ -18,6 +19,7 @@ export interface Program extends AsyncDisposable {
 }
 
 const END_MS = 8000
+const PRINTED_MS = 1000
 
 /** Starts a program that runs until it is disposed: SIGTERM, and SIGKILL for all of its tree that does not go. */
 export function startProgram ([file, ...args]: string[], { cwd, env }: ProgramOptions): Program {
@@ -63,9 +65,10 @@ export function runProgram ([file, ...args]: string[], { cwd, env }: ProgramOpti
   for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text) => { output += text })
   return new Promise((resolve, reject) => {
     child.once('error', reject)
-    // Not `close`: a daemon that the program leaves behind may keep the streams open.
-    child.once('exit', (code) => {
+    child.once('exit', async (code) => {
       forget()
+      // What it printed last may not have been read yet; but a daemon that the program leaves behind may keep the streams open.
+      await Promise.race([once(child, 'close'), sleep(PRINTED_MS, undefined, { ref: false })])
       if (code === 0) resolve(output)
       else reject(new Error(`${[file, ...args].join(' ')} ended with exit code ${code}\n${output}`))
     })

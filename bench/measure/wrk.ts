@@ -38,7 +38,8 @@ const onCores = (cores: string): string[] => ['taskset', '-c', cores]
 
 /** wrk has a core for itself, and the application the others: without that, half of the requests per second are wrk's own. */
 const CORES = availableParallelism()
-export const APART = { application: onCores(`0-${Math.max(0, CORES - 2)}`), load: onCores(String(CORES - 1)) }
+export const LOAD_CORE = String(CORES - 1)
+export const APART = { application: onCores(`0-${Math.max(0, CORES - 2)}`), load: onCores(LOAD_CORE) }
 
 /** Loads `GET /`, or what else is said, with one wrk thread. */
 export async function load ({ port, seconds, connections, headers = [], path = '/', script, prefix = [] }: Load): Promise<LoadResult> {
@@ -49,6 +50,7 @@ export async function load ({ port, seconds, connections, headers = [], path = '
     `http://127.0.0.1:${port}${path}`
   ], { cwd: process.cwd() })
   const number = (pattern: RegExp) => Number(output.match(pattern)?.[1] ?? 0)
+  if (number(/(\d+) requests in/) === 0) throw new Error(`wrk had no answer from port ${port}: ${output}`)
   const sockets = output.match(/Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)/)?.slice(1).map(Number) ?? []
   return {
     requests: number(/(\d+) requests in/),

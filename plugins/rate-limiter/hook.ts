@@ -2,10 +2,14 @@ import type { FastifyReply, FastifyRequest, onRequestHookHandler } from 'fastify
 import { RateLimitedError } from '../errors.ts'
 import { clientKey } from './client-key.ts'
 import type { SharedRateLimiter, Verdict } from './memory.ts'
+import { ReplyFields } from './reply-fields.ts'
 
 /** Which fields tell a client how it stands: those of the IETF's draft, the older X-RateLimit ones, both, or none. */
 export const LIMIT_HEADERS = ['all', 'draft', 'legacy', 'none'] as const
 export type LimitHeaders = typeof LIMIT_HEADERS[number]
+
+/** Most clients have taken little: what those are told who have taken less than so many tokens is kept. */
+const KEPT_TEXTS = 256
 
 /** What a route says in `config.rateLimiter`, beside the limit itself. */
 export interface RouteLimit {
@@ -28,8 +32,8 @@ export function limitHook (limiter: SharedRateLimiter, { keyGenerator = addressO
   const limit = String(maxRequests)
   const hasDraft = headers === 'all' || headers === 'draft'
   const hasLegacy = headers === 'all' || headers === 'legacy'
-  // Most clients stand as the one before: at their first request, or with nothing left.
-  let told = { remaining: -1, reset: -1, fields: '', remainingText: '', resetText: '' }
+  const texts: ({ reset: number, draft: string, left: string, seconds: string } | undefined)[] = Array(KEPT_TEXTS).fill(undefined)
+  const replyFields = new ReplyFields()
 
   return (request, reply, done) => {
     let verdict: Verdict
@@ -49,18 +53,24 @@ export function limitHook (limiter: SharedRateLimiter, { keyGenerator = addressO
 
   function tell (reply: FastifyReply, { remaining, resetMs }: Verdict): void {
     const reset = secondsOf(resetMs)
-    if (remaining !== told.remaining || reset !== told.reset) {
-      told = { remaining, reset, fields: `${name};r=${remaining};t=${reset}`, remainingText: String(remaining), resetText: String(reset) }
+    const out = maxRequests - remaining
+    let text = out < KEPT_TEXTS ? texts[out] : undefined
+    if (text === undefined || text.reset !== reset) {
+      text = { reset, draft: `${name};r=${remaining};t=${reset}`, left: String(remaining), seconds: String(reset) }
+      if (out < KEPT_TEXTS) texts[out] = text
     }
+    const kept = replyFields.of(reply)
+    const fields = kept ?? {}
     if (hasDraft) {
-      reply.header('ratelimit-policy', policy)
-      reply.header('ratelimit', told.fields)
+      fields['ratelimit-policy'] = policy
+      fields['ratelimit'] = text.draft
     }
     if (hasLegacy) {
-      reply.header('x-ratelimit-limit', limit)
-      reply.header('x-ratelimit-remaining', told.remainingText)
-      reply.header('x-ratelimit-reset', told.resetText)
+      fields['x-ratelimit-limit'] = limit
+      fields['x-ratelimit-remaining'] = text.left
+      fields['x-ratelimit-reset'] = text.seconds
     }
+    if (kept === undefined) replyFields.set(reply, fields)
   }
 }
 

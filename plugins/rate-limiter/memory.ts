@@ -37,6 +37,8 @@ export interface Verdict {
 }
 
 const MOST_REQUESTS = 2 ** 31 - 1
+/** Times are doubles that count from an epoch: 5000 ms can be so much more than that. */
+const ROUNDING_MS = 1e-3
 // Nothing is allocated for the answer to each request.
 const ALLOWED = Promise.resolve(true)
 const REFUSED = Promise.resolve(false)
@@ -192,7 +194,7 @@ export class SharedRateLimiter {
       allowed,
       // An admission that a rounding of the clock made possible leaves none.
       remaining: Math.max(0, Math.floor(maxRequests - out)),
-      resetMs: Math.ceil(millisecondsOf(out, this.rate)),
+      resetMs: Math.max(0, Math.ceil(millisecondsOf(out, this.rate) - ROUNDING_MS)),
       retryAfterMs: Math.max(0, Math.ceil(millisecondsOf(short, this.rate)))
     }
   }

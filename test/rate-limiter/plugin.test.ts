@@ -6,8 +6,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import rateLimit from '@fastify/rate-limit'
 import Fastify from 'fastify'
+import type { FastifyReply } from 'fastify'
 import t from 'tap'
 import rateLimiter from '../../plugins/rate-limiter/index.ts'
+import { ReplyFields } from '../../plugins/rate-limiter/reply-fields.ts'
 
 t.test('a route that says so is limited, and both kinds of fields tell how the client stands', async t => {
   const fastify = Fastify()
@@ -56,6 +58,68 @@ t.test('the fields are those that the plugin or the route asks for', async t => 
     }
     await fastify.close()
   }
+})
+
+t.test('each answer has its own fields, and hooks see and change them, at the first request and after it', async t => {
+  const fastify = Fastify()
+  await fastify.register(rateLimiter, { maxRequests: 600, window: '1h' })
+  fastify.get('/', {
+    config: { rateLimiter: true },
+    onSend: async (_request, reply, payload) => {
+      reply.header('seen', reply.getHeader('X-RateLimit-Remaining'))
+      reply.removeHeader('X-RateLimit-Limit')
+      return payload
+    }
+  }, async () => 'yes')
+  // One of them has taken more than what is remembered of, the other has not.
+  for (const [remoteAddress, before] of [['192.0.2.1', 0], ['192.0.2.2', 500]] as const) {
+    if (before > 0) await fastify.rateLimiter.isAllowed(remoteAddress, before)
+    for (let taken = before + 1; taken <= before + 3; taken++) {
+      const { headers } = await fastify.inject({ url: '/', remoteAddress })
+      t.match(headers, {
+        ratelimit: `"default";r=${600 - taken};t=${taken * 6}`,
+        'x-ratelimit-remaining': String(600 - taken),
+        'x-ratelimit-reset': String(taken * 6),
+        seen: String(600 - taken)
+      })
+      t.notOk('x-ratelimit-limit' in headers)
+    }
+  }
+  await fastify.close()
+})
+
+t.test('what is told of a bucket that fills again is told anew', async t => {
+  let nowMs = Date.now()
+  t.intercept(Date, 'now', { value: () => nowMs })
+  const fastify = Fastify()
+  await fastify.register(rateLimiter, { maxRequests: 2, window: '10s' })
+  fastify.get('/', { config: { rateLimiter: true } }, async () => 'yes')
+  const told = async () => {
+    const { headers } = await fastify.inject('/')
+    return [headers['ratelimit'], headers['x-ratelimit-remaining'], headers['x-ratelimit-reset']].join(' ')
+  }
+  t.equal(await told(), '"default";r=1;t=5 1 5')
+  nowMs += 3000
+  t.equal(await told(), '"default";r=0;t=7 0 7')
+  nowMs += 5000
+  t.equal(await told(), '"default";r=0;t=7 0 7')
+  nowMs += 60_000
+  t.equal(await told(), '"default";r=1;t=5 1 5')
+  nowMs += 3500
+  t.equal(await told(), '"default";r=0;t=7 0 7')
+  await fastify.close()
+})
+
+t.test('a Fastify that keeps the fields of a reply elsewhere is given them by its method', t => {
+  const replyFields = new ReplyFields()
+  for (let n = 0; n < 3; n++) {
+    const given: Array<Record<string, string>> = []
+    const reply = { [Symbol('others')]: { 'x-ratelimit-limit': 'other' }, headers: (fields: Record<string, string>) => { given.push(fields) } } as unknown as FastifyReply
+    t.equal(replyFields.of(reply), undefined)
+    replyFields.set(reply, { 'x-ratelimit-limit': '2' })
+    t.strictSame(given, [{ 'x-ratelimit-limit': '2' }])
+  }
+  t.end()
 })
 
 t.test('a route has limits, clients and costs of its own', async t => {
