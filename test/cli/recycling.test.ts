@@ -69,8 +69,11 @@ t.test('workers that end at random are replaced, and the server goes on', async 
     await t.rejects(get(port, path), { code: 'ECONNRESET' })
     await said
   }
-  for (let n = 0; n < 10; n++) get(port, '/exit').catch(() => {})
-  await eventually('all are there again', async () => (await pids(folder)).length === 2)
+  await Promise.allSettled(Array.from({ length: 10 }, () => get(port, '/exit')))
+  await eventually('all are there again', async () => {
+    const all = await pids(folder)
+    return all.length === 2 && all.every(isRunning)
+  })
   t.equal((await get(port)).body, 'here')
 })
 

@@ -8,6 +8,8 @@ import { PRODUCER_SHIFT, STOP, Tally } from './tally.ts'
 
 /* A worker process of a test of queues: it does the jobs that its parent asks for, and ends with its parent. */
 
+const HANDLING_MS = 5
+
 let memory: SharedMemory
 const queues = new Map<string, SharedQueue<unknown>>()
 
@@ -59,7 +61,8 @@ const jobs = {
     const marks = new Marks(memory, count)
     queueOf<{ id: number }>(name).consume(async ({ id }) => {
       marks.add(id)
-      await new Promise((resolve) => setImmediate(resolve))
+      // Longer than it takes to be given an item, so that a kill nearly always finds some in hands.
+      await new Promise((resolve) => setTimeout(resolve, HANDLING_MS))
     }, { concurrency })
   },
 
