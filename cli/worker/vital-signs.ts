@@ -6,7 +6,7 @@ import type { Connections } from './connections.ts'
 const BEAT_EVERY_MS = 500
 
 /** Writes into the worker's slot, twice a second, what the launcher and the other workers may know of it. */
-export function showVitalSigns ({ region, slot, doorbell }: SharedMemory, connections: Connections): () => void {
+export function showVitalSigns ({ region, slot, doorbell, guard }: SharedMemory, connections: Connections): () => void {
   const delay = monitorEventLoopDelay({ resolution: 20 })
   delay.enable()
   let last = performance.eventLoopUtilization()
@@ -14,6 +14,7 @@ export function showVitalSigns ({ region, slot, doorbell }: SharedMemory, connec
   const word = (field: number, value: number) => Atomics.store(region.i32, slotWord(slot.index, field), value)
 
   const beat = () => {
+    guard.abandon()
     const now = performance.eventLoopUtilization()
     double(Slot.LOOP_UTILIZATION, performance.eventLoopUtilization(now, last).utilization)
     last = now

@@ -9,6 +9,11 @@ const SPINS_BEFORE_LOOK = 64
 const SLEEP_AFTER_LOOKS = 4
 const SLEEP_MS = 0.05
 
+/** Guards that one worker is inside of at once, at most; a power of 2. */
+const MOST_INSIDE = 8
+/** In a tag: never that of a living worker. */
+const ABANDONED = 1 << 31
+
 /** Some tenths of a second. */
 const LOOKS_BEFORE_PID = 2000
 
@@ -26,6 +31,8 @@ export class Guard {
   #region: Region
   #words: Int32Array
   #tag: number
+  readonly #entered: number[] = Array(MOST_INSIDE).fill(0)
+  #inside = 0
 
   constructor (region: Region, slot: SlotIdentity) {
     this.#region = region
@@ -35,16 +42,29 @@ export class Guard {
 
   /** True: the last one died inside. */
   enter (word: number): boolean {
+    this.#entered[this.#inside++ & MOST_INSIDE - 1] = word
     return Atomics.compareExchange(this.#words, word, 0, this.#tag) !== 0 && this.#enterBusy(word)
   }
 
   leave (word: number): void {
     storeRelease(this.#words, word, 0)
+    this.#inside--
   }
 
   /** The same, and everybody sees what was written before this returns: for what is read without the guard. */
   leaveSeen (word: number): void {
     Atomics.store(this.#words, word, 0)
+    this.#inside--
+  }
+
+  /**
+   * Gives up what this worker has entered and, after an exception inside such as that of a full stack, has not left: the next one to enter repairs it
+   * as if this worker had died there. For a turn of the event loop, which nobody begins inside.
+   */
+  abandon (): void {
+    if (this.#inside === 0) return
+    for (const word of this.#entered.slice(0, this.#inside)) Atomics.compareExchange(this.#words, word, this.#tag, this.#tag | ABANDONED)
+    this.#inside = 0
   }
 
   #enterBusy (word: number): boolean {

@@ -343,23 +343,34 @@ for (const scenario of scenarios) {
   })
 }
 
-t.test('a worker that goes on after an exception at any store writes over nothing that is there', async t => {
-  const faults: string[] = []
-  const places = everyPlace((n) => {
-    const texts = new Texts(new World().trace().worker())
-    keep(texts)
-    const before = new Map(['a', 'b', 'd'].map((key) => [key, texts.get(key)]))
-    const isStopped = diesAtWrite(n, () => texts.set('c', NEW))
-    for (const key of ['e', 'f']) texts.set(key, NEW)
-    for (const [key, text] of [...before, ['e', NEW], ['f', NEW]] as Array<[string, string]>) if (texts.get(key) !== text) faults.push(`store ${n}: ${key} is ${texts.get(key)?.slice(0, 10)}`)
-    const { entries } = texts.entries.stats()
-    const removed = [...texts.entries.clear([texts.space])].reduce((sum, n) => sum + n, 0)
-    if (removed !== entries || texts.entries.stats().bytes !== 0) faults.push(`store ${n}: ${entries} are counted, ${removed} were there, ${texts.entries.stats().bytes} bytes are lost`)
-    return isStopped && faults.length < 5
+for (const isOtherFirst of [false, true]) {
+  t.test(`a worker that goes on after an exception at any store${isOtherFirst ? ', with others who went on before it,' : ''} writes over nothing that is there`, async t => {
+    const faults: string[] = []
+    const places = everyPlace((n) => {
+      const world = new World().trace()
+      const worker = world.worker()
+      const [texts, others] = [worker, world.worker()].map((memory) => new Texts(memory)) as [Texts, Texts]
+      keep(texts)
+      const before = new Map(['a', 'b', 'd'].map((key) => [key, texts.get(key)]))
+      const isStopped = diesAtWrite(n, () => texts.set('c', NEW))
+      worker.guard.abandon()
+      if (isOtherFirst) {
+        for (const key of ['g', 'h']) others.set(key, NEW)
+        others.delete('g')
+        others.set('i', NEW)
+      }
+      for (const key of ['e', 'f']) texts.set(key, NEW)
+      const there = isOtherFirst ? ['e', 'f', 'h', 'i'] : ['e', 'f']
+      for (const [key, text] of [...before, ...there.map((key) => [key, NEW])] as Array<[string, string]>) if (texts.get(key) !== text) faults.push(`store ${n}: ${key} is ${texts.get(key)?.slice(0, 10)}`)
+      const { entries } = texts.entries.stats()
+      const removed = [...texts.entries.clear([texts.space])].reduce((sum, n) => sum + n, 0)
+      if (removed !== entries || texts.entries.stats().bytes !== 0) faults.push(`store ${n}: ${entries} are counted, ${removed} were there, ${texts.entries.stats().bytes} bytes are lost`)
+      return isStopped && faults.length < 5
+    })
+    t.strictSame(faults, [])
+    t.ok(places > 50)
   })
-  t.strictSame(faults, [])
-  t.ok(places > 50)
-})
+}
 
 t.test('a reader that is interrupted at any access by a writer reads one value or the other, or a miss of what went', async t => {
   const texts = (letters: string, length = 700) => [...letters].map((letter) => letter.repeat(length))

@@ -41,3 +41,42 @@ t.test('a holder that this very process has killed and not heard of yet is found
   child.kill('SIGKILL')
   t.equal(two.guard.enter(WORD), true)
 })
+
+t.test('what a worker failed inside of it gives up, and nothing else', async t => {
+  const world = new World()
+  const [one, two, three] = [world.worker(), world.worker(), world.worker()]
+  const [outer, inner, other] = [holder(0), holder(1), holder(2)]
+  one.guard.abandon()
+  one.guard.enter(outer)
+  one.guard.enter(inner)
+  three.guard.enter(other)
+  one.guard.abandon()
+  t.equal(two.guard.enter(inner), true)
+  t.equal(two.guard.enter(outer), true)
+  two.guard.leave(outer)
+  t.equal(one.guard.enter(outer), false)
+  one.guard.leave(outer)
+  one.guard.abandon()
+  two.guard.leaveSeen(inner)
+  t.equal(world.region.i32[other], three.slot.tag)
+  t.equal(three.guard.enter(inner), false)
+})
+
+t.test('a worker whose stack is full inside, and that goes on, stops nobody', async t => {
+  const world = new World()
+  const [one, two] = [world.worker(), world.worker()]
+  let deepest = 0
+  const fill = (depth: number): number => {
+    deepest = depth
+    one.guard.enter(WORD)
+    const deeper = fill(depth + 1)
+    one.guard.leave(WORD)
+    return deeper
+  }
+  t.throws(() => fill(0), RangeError)
+  t.ok(deepest > 100)
+  one.guard.abandon()
+  t.equal(two.guard.enter(WORD), true)
+  two.guard.leave(WORD)
+  t.equal(one.guard.enter(WORD), false)
+})
