@@ -46,7 +46,8 @@ export function limitHook (limiter: SharedRateLimiter, { keyGenerator = addressO
     }
     if (hasDraft || hasLegacy) tell(reply, verdict)
     if (verdict.allowed) return done()
-    const retryAfter = secondsOf(verdict.retryAfterMs)
+    // A millisecond may be of rounding.
+    const retryAfter = Math.max(1, secondsOf(verdict.retryAfterMs - 1))
     reply.header('retry-after', retryAfter)
     done(new RateLimitedError(retryAfter))
   }

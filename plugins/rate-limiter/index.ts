@@ -1,4 +1,3 @@
-import { inspect } from 'node:util'
 import fp from 'fastify-plugin'
 import type { FastifyPluginAsync, RouteOptions } from 'fastify'
 import { OptionsInvalidError } from '../errors.ts'
@@ -11,6 +10,7 @@ import type { LimitHeaders, RouteLimit } from './hook.ts'
 import { Family } from './memory.ts'
 import type { RateOptions, SharedRateLimiter } from './memory.ts'
 import { LimiterPool } from './pool.ts'
+import { nameOf } from './route-name.ts'
 import { FixedWindowStore } from './store.ts'
 import type { StoreOptions } from './store.ts'
 
@@ -68,6 +68,7 @@ const rateLimiter: FastifyPluginAsync<RateLimiterOptions> = async (fastify, give
   }
   fastify.decorate('rateLimiter', Object.assign(limiter, { Store }))
 
+  const ofGet = new Map<string, string>()
   fastify.addHook('onRoute', (route) => {
     const config = route.config?.rateLimiter ?? global
     if (config === false || !enabled) return
@@ -75,17 +76,18 @@ const rateLimiter: FastifyPluginAsync<RateLimiterOptions> = async (fastify, give
     requireRouteLimit(route, limit)
     const own = limit.maxRequests === undefined && limit.window === undefined
       ? limiter
-      : family.create(nameOf(route), { maxRequests: limit.maxRequests ?? maxRequests, window: limit.window ?? window })
+      : family.create(bucketsOf(route, ofGet), { maxRequests: limit.maxRequests ?? maxRequests, window: limit.window ?? window })
     requirePayable(route, limit, own)
     route.onRequest = [limitHook(own, { ...limit, headers: limit.headers ?? headers }), ...[route.onRequest ?? []].flat()]
   })
   fastify.addHook('onClose', async () => memory.close())
 }
 
-/** A HEAD request takes from the buckets of its GET route. Routes of one URL differ in their constraints. */
-function nameOf ({ method, url, constraints = {} }: RouteOptions): string {
-  const constrained = Object.entries(constraints).map(([name, value]) => ` ${name} ${typeof value === 'string' ? value : inspect(value)}`)
-  return `${[method].flat().join().replace('HEAD', 'GET')} ${url}${constrained.sort().join('')}`
+/** Whose buckets a route takes from: its own, and with HEAD those of the GET route, whose name is kept in `ofGet`. */
+function bucketsOf (route: RouteOptions, ofGet: Map<string, string>): string {
+  const get = nameOf({ ...route, method: 'GET' })
+  if ([route.method].flat().includes('GET')) ofGet.set(get, nameOf(route))
+  return route.method === 'HEAD' ? ofGet.get(get) ?? get : nameOf(route)
 }
 
 function requireRouteLimit (route: RouteOptions, limit: RouteLimit & Partial<RateOptions>): void {

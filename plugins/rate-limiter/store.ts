@@ -1,3 +1,5 @@
+import { nameOf } from './route-name.ts'
+import type { RouteName } from './route-name.ts'
 import type { LimitSpace, LimiterPool } from './pool.ts'
 
 /** What `@fastify/rate-limit` gives to its store: of the plugin, and merged with a route's own. */
@@ -6,7 +8,7 @@ export interface StoreOptions {
   exponentialBackoff?: boolean
   nameSpace?: string
   groupId?: string
-  routeInfo?: { method?: string | string[], url?: string }
+  routeInfo?: RouteName
 }
 
 type Callback = (error: Error | null, result?: { current: number, ttl: number }) => void
@@ -36,8 +38,8 @@ export class FixedWindowStore {
    * the plugin and the route in one, for which `@fastify/rate-limit` has no type.
    */
   child (options: object): FixedWindowStore {
-    const { groupId, routeInfo: { method, url } = {} } = options as StoreOptions
-    const handler = url === undefined ? `handler ${++this.#handlers}` : `${[method].flat().join()} ${url}`
+    const { groupId, routeInfo } = options as StoreOptions
+    const handler = routeInfo?.url === undefined ? `handler ${++this.#handlers}` : nameOf(routeInfo)
     const route = groupId === undefined ? handler : `group ${groupId}`
     return new FixedWindowStore(this.#pool, options, `${this.#name}\0${route}`)
   }

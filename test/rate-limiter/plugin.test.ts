@@ -166,6 +166,20 @@ t.test('routes of one URL that differ in their constraints have limits of their 
   t.strictSame([await status('1.0.0'), await status('1.0.0'), await status('2.0.0'), await status('2.0.0'), await status('2.0.0')], [200, 429, 200, 200, 429])
 })
 
+t.test('HEAD takes from the bucket of GET, also where a route has more methods', async t => {
+  const fastify = Fastify()
+  await fastify.register(rateLimiter)
+  const limited = { config: { rateLimiter: { maxRequests: 2, window: '1h' } }, handler: async () => 'yes' } as const
+  fastify.route({ method: 'GET', url: '/one', ...limited })
+  fastify.route({ method: ['GET', 'POST'], url: '/more', ...limited })
+  for (const url of ['/one', '/more']) {
+    const statuses = []
+    for (const method of ['GET', 'HEAD', 'HEAD', 'GET'] as const) statuses.push((await fastify.inject({ method, url })).statusCode)
+    t.strictSame(statuses, [200, 200, 429, 429], url)
+  }
+  await fastify.close()
+})
+
 t.test('over a Unix socket all are one client', async t => {
   const fastify = Fastify()
   // The name of a socket has a hundred characters at most.
@@ -194,5 +208,30 @@ t.test('@fastify/rate-limit counts in our store', async t => {
   const status = async (url: string) => (await fastify.inject(url)).statusCode
   t.strictSame([await status('/'), await status('/'), await status('/'), await status('/own'), await status('/own')], [200, 200, 429, 200, 429])
   t.ok(fastify.rateLimiter.stats().records >= 2)
+  await fastify.close()
+})
+
+t.test('@fastify/rate-limit counts routes of one URL with other constraints by themselves', async t => {
+  const fastify = Fastify()
+  await fastify.register(rateLimiter)
+  await fastify.register(rateLimit, { global: false, store: fastify.rateLimiter.Store })
+  for (const host of ['a.example', 'b.example']) fastify.get('/', { constraints: { host }, config: { rateLimit: { max: 1, timeWindow: '1 hour' } } }, async () => host)
+  const status = async (host: string) => (await fastify.inject({ url: '/', headers: { host } })).statusCode
+  t.strictSame([await status('a.example'), await status('a.example'), await status('b.example'), await status('b.example')], [200, 429, 200, 429])
+  await fastify.close()
+})
+
+t.test('Retry-After has no second for what is but a rounding', async t => {
+  let nowMs = Date.UTC(2026, 10, 29)
+  t.intercept(Date, 'now', { value: () => nowMs })
+  const fastify = Fastify()
+  await fastify.register(rateLimiter, { maxRequests: 3, window: '1m' })
+  fastify.get('/', { config: { rateLimiter: true } }, async () => 'yes')
+  for (let n = 0; n < 200; n++) {
+    nowMs += 3_600_000 + n * 7
+    for (let taken = 0; taken < 3; taken++) await fastify.inject('/')
+    nowMs += 17_000
+    t.equal((await fastify.inject('/')).headers['retry-after'], '3')
+  }
   await fastify.close()
 })
