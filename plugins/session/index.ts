@@ -46,6 +46,13 @@ const session: FastifyPluginAsync<SessionOptions> = async (fastify, given) => {
     rolling: false,
     saveUninitialized
   })
+  if (rolling) {
+    fastify.addHook('onRequest', (request, _reply, done) => {
+      const { session } = request
+      if (session?.encryptedSessionId) store.prolong(session.sessionId, session)
+      done()
+    })
+  }
   fastify.addHook('onSend', after)
   fastify.addHook('onClose', async () => memory.close())
 }

@@ -29,6 +29,8 @@ export interface Reading {
   readonly cookie: CookieLike | undefined
   /** When its cookie was last sent. */
   readonly cookieMs: number
+  /** When it ends, if nobody lets it live on. */
+  expiresMs: number
 }
 
 export type Outcome = 'saved' | 'gone'
@@ -74,7 +76,7 @@ export class SharedSessions {
     const { kind, version, createdMs, computeMs, expiresMs } = this.#entries.found
     const cookie = restoreCookie(plain, expiresMs)
     // Of a session nobody asks how long it took to make: there is how old its cookie was.
-    if (cookie !== undefined) cookie[this.#mark] = { id, version, kind, copy: this.#copy, cookie, cookieMs: createdMs - computeMs }
+    if (cookie !== undefined) cookie[this.#mark] = { id, version, kind, copy: this.#copy, cookie, cookieMs: createdMs - computeMs, expiresMs }
     return plain
   }
 
@@ -99,7 +101,7 @@ export class SharedSessions {
     const cookieMs = reading?.cookieMs ?? nowMs
     if (!this.#write(id, nowMs, expiresMs, cookieMs, reading?.version)) return this.#mergeInto(id, session, reading!, nowMs, expiresMs, cookieMs)
     const { cookie } = session as SessionLike
-    this.#readings.set(session, { id, version: this.#entries.found.version, kind: this.#encoded.kind, copy: this.#copyEncoded(), cookie, cookieMs })
+    this.#readings.set(session, { id, version: this.#entries.found.version, kind: this.#encoded.kind, copy: this.#copyEncoded(), cookie, cookieMs, expiresMs })
     return 'saved'
   }
 
@@ -124,6 +126,16 @@ export class SharedSessions {
     const cookieMs = isRenewed ? nowMs : reading.cookieMs
     const isWritten = this.#write(id, nowMs, expiresMs, cookieMs, reading.version) || this.#mergeInto(id, session, reading, nowMs, expiresMs, cookieMs) === 'saved'
     return isWritten ? isRenewed ? 'renewed' : 'kept' : 'gone'
+  }
+
+  /** For the beginning of a request: a session with less than half of its life left has all of it again, so that it does not end during the request. */
+  prolong (id: string, session: object): void {
+    const reading = this.#readingOf(id, session)
+    if (reading === undefined || reading === 'gone') return
+    const nowMs = Date.now()
+    const { expiresMs, lifeMs } = timesOf(session, nowMs, this.#options.ttl)
+    if (reading.expiresMs - nowMs >= lifeMs / 2) return
+    if (this.#entries.touch(this.#space, id, nowMs, expiresMs)) reading.expiresMs = expiresMs
   }
 
   /** Lets a session live on. */
@@ -189,11 +201,14 @@ export class SharedSessions {
     const mine = decode(kind, copy) as PlainSession
     for (;;) {
       const theirs = this.#read(id, nowMs)
-      if (theirs === undefined) return this.#lose(session)
+      if (theirs === undefined) {
+        if (reading.expiresMs <= nowMs) this.#options.log.warn({}, 'a session ended while a request changed it: what that changed is not kept; give sessions a longer ttl')
+        return this.#lose(session)
+      }
       const { version } = this.#entries.found
       this.#encode(mergeSessions(base, mine, theirs))
       if (!this.#write(id, nowMs, expiresMs, cookieMs, version)) continue
-      this.#readings.set(session, { id, version: NaN, kind, copy, cookie: (session as SessionLike).cookie, cookieMs })
+      this.#readings.set(session, { id, version: NaN, kind, copy, cookie: (session as SessionLike).cookie, cookieMs, expiresMs })
       return 'saved'
     }
   }

@@ -88,6 +88,11 @@ export class SessionStore extends EventEmitter {
     return this.#sessions.stats()
   }
 
+  /** For the beginning of a request: a session that could end during it lives on. */
+  prolong (id: string, session: object): void {
+    this.#sessions.prolong(id, session)
+  }
+
   /**
    * For the end of a request: what `set` or `touch` does, whichever the session needs, if it is stored at all.
    * Throws FST_SWOOLE_SESSION_TOO_LARGE, _VALUE_INVALID.

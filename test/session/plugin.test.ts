@@ -147,6 +147,38 @@ t.test('a request that takes longer than a session lives ends none that others h
   await fastify.close()
 })
 
+t.test('a session does not end during a request that began with little of its life left', async t => {
+  const { pass } = clock(t)
+  const { fastify, get } = await serve({ ttl: '1m' })
+  fastify.get('/slow', async ({ session }) => {
+    pass(29_000)
+    session.n = (session.n ?? 0) + 10
+  })
+  await get('/count')
+  pass(59_900)
+  await get('/slow')
+  t.same((await get('/')).json(), { n: 11 })
+  await fastify.close()
+})
+
+t.test('what a request changed of a session that ended meanwhile is dropped, and that is logged', async t => {
+  const { pass } = clock(t)
+  for (const [rolling, before, during] of [[true, 20_000, 41_000], [false, 59_000, 2000]] as const) {
+    const log: string[] = []
+    const { fastify, get } = await serve({ ttl: '1m', rolling }, log)
+    fastify.get('/slow', async ({ session }) => {
+      pass(during)
+      session.n = 10
+    })
+    await get('/count')
+    pass(before)
+    t.equal((await get('/slow')).statusCode, 200)
+    t.match(log, [/a session ended while a request changed it/])
+    t.same((await get('/')).json(), { n: null })
+    await fastify.close()
+  }
+})
+
 t.test('without rolling only a change moves the end', async t => {
   const { pass } = clock(t)
   const { fastify, get } = await serve({ ttl: '1m', rolling: false })
