@@ -66,11 +66,9 @@ export class SharedCache {
       const found = this.#store.read(this.#store.values, full, nowMs)
       if (compute === undefined) return Promise.resolve(found === undefined || found.isStale ? undefined : found.value)
       if (found === undefined) return this.#compute(full, compute, options)
+      if (options?.beta === Infinity) return this.#compute(full, compute, options, found.version)
       if (found.isStale) this.#refresh(full, compute, options)
-      else if (options?.beta && isDue(found, options.beta, nowMs)) {
-        if (options.beta === Infinity) return this.#compute(full, compute, options, found.version)
-        this.#refresh(full, compute, options)
-      }
+      else if (options?.beta && isDue(found, options.beta, nowMs)) this.#refresh(full, compute, options, found.version)
       return Promise.resolve(found.value)
     } catch (error) {
       return Promise.reject(error)
@@ -160,12 +158,12 @@ export class SharedCache {
   }
 
   /** In the background, unless some worker is at it. */
-  #refresh (key: string, compute: Compute<unknown>, options: GetOptions | undefined): void {
+  #refresh (key: string, compute: Compute<unknown>, options: GetOptions | undefined, notVersion?: number): void {
     if (this.#runs.has(key) || this.#runs.isResting(key)) return
     const keeping = keepingOf(options, this.#times.ttlMs)
     const flight = this.#store.flights.claim(this.#store.values, key, { follows: false })
     if (!flight.isLeader) return
-    this.#runs.start(key, (run) => this.#make(run, key, compute, keeping), flight).value.catch((error) => {
+    this.#runs.start(key, (run) => this.#make(run, key, compute, keeping, notVersion), flight).value.catch((error) => {
       this.#runs.rest(key)
       this.#store.log.warn({ key, err: error }, 'a value of the cache could not be computed anew: the old one is given until it is too old')
     })
@@ -181,7 +179,7 @@ export class SharedCache {
         run.epoch = this.#store.epoch()
         // Another may have ended between the look and the claim.
         const found = this.#fresh(run, key, notVersion)
-        if (found === undefined) return await this.#make(run, key, compute, keeping)
+        if (found === undefined) return await this.#make(run, key, compute, keeping, notVersion)
         flights.end(flight)
         return found.value
       }
@@ -190,7 +188,7 @@ export class SharedCache {
       if (found !== undefined) return found.value
       const outcome = late === 0 ? this.#store.outcome(flight) : undefined
       if (outcome === undefined) continue
-      if ('alone' in outcome) return await this.#make(run, key, compute, keeping)
+      if ('alone' in outcome) return await this.#make(run, key, compute, keeping, notVersion)
       if (isAfter(run.epoch, outcome.epoch)) continue
       if ('error' in outcome) throw outcome.error
       return outcome.value
@@ -202,8 +200,8 @@ export class SharedCache {
     return found === undefined || found.isStale || found.version === notVersion ? undefined : found
   }
 
-  /** Computes and keeps. Without a flight it is computed for its caller alone. */
-  async #make (run: Run, key: string, compute: Compute<unknown>, keeping: Keeping): Promise<unknown> {
+  /** Computes, and keeps it unless somebody wrote another meanwhile. Without a flight it is computed for its caller alone. */
+  async #make (run: Run, key: string, compute: Compute<unknown>, keeping: Keeping, notVersion = 0): Promise<unknown> {
     const store = this.#store
     const { flight, space, epoch } = run
     const item = new CacheItem(key.slice(this.#prefix.length), keeping.ttlMs, keeping.tags, this.#times.ttlMs)
@@ -220,7 +218,7 @@ export class SharedCache {
         return value
       }
       const tags = this.#tagsOf(item.tags)
-      const outcome = store.write(space, key, value, { nowMs: Date.now(), ttlMs, staleMs: keeping.staleMs, tags, computeMs, flight, sinceEpoch: epoch })
+      const outcome = store.write(space, key, value, { nowMs: Date.now(), ttlMs, staleMs: keeping.staleMs, tags, computeMs, flight, sinceEpoch: epoch, unlessOther: notVersion })
       if (outcome === 'conflict') leave = undefined
       if (outcome === 'too large') {
         this.#runs.warnOfSize(key, value)
@@ -259,5 +257,5 @@ export class SharedCache {
 
 /** Whether to compute it anew before it expires. */
 function isDue ({ expiresMs, computeMs }: Stored, beta: number, nowMs: number): boolean {
-  return beta === Infinity || nowMs - computeMs * beta * Math.log(Math.random()) >= expiresMs
+  return nowMs - computeMs * beta * Math.log(Math.random()) >= expiresMs
 }

@@ -30,6 +30,8 @@ export interface StoreOptions {
   /** In which it was made: it is not written when the key was written, deleted or cleared, or a tag invalidated, since that began. */
   flight?: Flight | undefined
   sinceEpoch?: number | undefined
+  /** The version of the fresh value that it takes the place of; of another one that is there it does not. */
+  unlessOther?: number | undefined
 }
 
 export interface CacheSettings {
@@ -112,14 +114,14 @@ export class CacheStore {
   }
 
   /** 'conflict': it was out of date already, see `flight`. Throws FST_SWOOLE_VALUE_INVALID, _MEMORY_FULL. */
-  write (space: EntrySpace, key: string, value: unknown, { nowMs, ttlMs, staleMs = 0, computeMs, tags, flight, sinceEpoch }: StoreOptions): 'written' | 'too large' | 'conflict' {
+  write (space: EntrySpace, key: string, value: unknown, { nowMs, ttlMs, staleMs = 0, computeMs, tags, flight, sinceEpoch, unlessOther }: StoreOptions): 'written' | 'too large' | 'conflict' {
     const entries = this.#open()
     const encoded = this.#encoded
     encoded.setData(value, () => `The value for the key ${JSON.stringify(key.slice(0, 80))} of the cache`)
     const isWanted = flight === undefined ? undefined : () => this.flights.isCurrent(flight)
     const expiresMs = nowMs + ttlMs
     try {
-      return entries.write(space, key, encoded, { nowMs, expiresMs, staleMs: expiresMs + staleMs, computeMs, tags, ifVersion: undefined, isWanted, sinceEpoch })
+      return entries.write(space, key, encoded, { nowMs, expiresMs, staleMs: expiresMs + staleMs, computeMs, tags, ifVersion: undefined, unlessOther, isWanted, sinceEpoch })
     } finally {
       encoded.clear()
     }

@@ -2,6 +2,7 @@ import t from 'tap'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Header, createLocalMemory } from '../../plugins/shared-memory/index.ts'
 import { eventually } from '../support/processes.ts'
+import { World } from '../shared-memory/world.ts'
 import { openCache } from './peer.ts'
 
 const MEBIBYTE = 1024 * 1024
@@ -164,10 +165,31 @@ t.test('beta computes before the value expires: always with Infinity, never with
   const get = (beta?: number) => cache.get('a', () => ++runs, beta === undefined ? {} : { beta })
   t.strictSame([await get(), await get(Infinity), await get(Infinity), await get(0), await get(), await get(1)], [1, 2, 3, 3, 3, 3])
 
+  const stale = (beta?: number) => cache.get('stale', () => ++runs, { ttl: 50, staleWhileRevalidate: '1m', ...(beta !== undefined && { beta }) })
+  await stale()
+  clock.pass(80)
+  t.equal(await stale(Infinity), runs, 'nor is a stale value given for it')
+
   const early = (key: string) => cache.get(key, async () => { await sleep(20); return Date.now() }, { ttl: 60, beta: 5 })
   const first = await early('b')
   clock.pass(10)
   await eventually('it is computed before it expires', async () => await early('b') !== first)
+})
+
+t.test('a value that was set stays when another begins to compute it at that moment', async t => {
+  const world = new World(8 * MEBIBYTE)
+  const [mine, other] = [openCache(world.worker()).cache, openCache(world.worker()).cache]
+  for (const options of [{}, { beta: 1000 }, { beta: Infinity }, { staleWhileRevalidate: '1m' }]) {
+    const key = JSON.stringify(options)
+    if ('beta' in options) await mine.set(key, 'before')
+    let computed: Promise<unknown> | undefined
+    const asking = { toJSON () { computed = other.get(key, async () => 'computed', options); return 'set' } }
+    await mine.set(key, asking)
+    await computed
+    t.equal(await mine.get(key), 'set', key)
+    await mine.delete(key)
+    t.equal(await other.get(key, () => 'computed', options), 'computed')
+  }
 })
 
 t.test('a value that is too large is given and not kept; to set it is an error', async t => {

@@ -30,6 +30,18 @@ t.test('a stale answer is given at once, and one new one is made behind it', asy
   t.equal(runs, 2)
 })
 
+t.test('a stale answer is renewed where URLs are rewritten', async t => {
+  const clock = setClock(t)
+  const app = await makeApp(t, { rewriteUrl: ({ url }) => url === '/' ? '/v1' : `/again${url}` })
+  let runs = 0
+  app.fastify.get('/v1', { config: { cache: { ttl: '10s', staleWhileRevalidate: '1m' } } }, async () => `${++runs}`)
+  t.equal((await app.fastify.inject('/')).body, '1')
+  clock.advance(15_000)
+  t.equal((await app.fastify.inject('/')).body, '1')
+  await isRenewed(app, '2')
+  t.strictSame(app.logged, [])
+})
+
 t.test('when making a new one fails, the stale one is given on until its time is over, and that is logged', async t => {
   const clock = setClock(t)
   const app = await makeApp(t)

@@ -75,6 +75,7 @@ export class Refreshes {
     for (const [name, value] of Object.entries(request.raw.headers as Fields)) {
       if (value !== undefined && !NOT_PASSED_ON.test(name)) headers[name] = Array.isArray(value) ? value : String(value)
     }
-    return this.#fastify.inject({ method: 'GET', url: request.url, headers, remoteAddress: request.raw.socket.remoteAddress ?? '' })
+    // What `rewriteUrl` makes of it, it makes of it again.
+    return this.#fastify.inject({ method: 'GET', url: request.originalUrl, headers, remoteAddress: request.raw.socket.remoteAddress ?? '' })
   }
 }

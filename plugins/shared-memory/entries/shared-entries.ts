@@ -127,10 +127,10 @@ export class SharedEntries {
 
   /**
    * Writes an entry in the place of the one that had the key; where no room is left, others go. 'too large': it would take
-   * more than a quarter of the arena, or others have all of it in their hands. 'conflict': `ifVersion`, `isWanted` or `sinceEpoch` said no.
+   * more than a quarter of the arena, or others have all of it in their hands. 'conflict': `ifVersion`, `unlessOther`, `isWanted` or `sinceEpoch` said no.
    */
   write (space: EntrySpace, key: string, value: Writable, options: WriteOptions): 'written' | 'too large' | 'conflict' {
-    const { nowMs, expiresMs, staleMs = expiresMs, computeMs = 0, tags = NO_TAGS, ifVersion, isWanted, sinceEpoch } = options
+    const { nowMs, expiresMs, staleMs = expiresMs, computeMs = 0, tags = NO_TAGS, ifVersion, unlessOther, isWanted, sinceEpoch } = options
     this.#search.seek(space, key)
     const start = valueWord(this.#search.shape)
     const words = Math.ceil(value.bytes / 4)
@@ -160,7 +160,8 @@ export class SharedEntries {
     this.#enter()
     this.#removal.sweepOn(nowMs)
     const old = this.#search.walk()
-    const isRefused = (ifVersion !== undefined && ifVersion !== this.#versionOf(old, nowMs)) || isWanted?.() === false ||
+    const isRefused = (ifVersion !== undefined && ifVersion !== this.#versionOf(old, nowMs)) ||
+      (unlessOther !== undefined && ![0, unlessOther].includes(this.#versionOf(old, nowMs))) || isWanted?.() === false ||
       (sinceEpoch !== undefined && this.#tags.invalidatedSince(sinceEpoch, entry))
     if (isRefused) this.#blocks.giveBack()
     else this.#publish(first, old)

@@ -34,6 +34,8 @@ export interface WriteOptions {
   tags?: readonly string[]
   /** Write only over the entry that has this version; 0: only where there is none. */
   ifVersion?: number
+  /** Nothing is written over an entry that is not past its time, but over the one that has this version. */
+  unlessOther?: number
   /** Looked at inside the guard, when nobody can come between: false, nothing is written. Bounded, and calls nobody. */
   isWanted?: () => boolean
   /** Nothing is written if one of the tags was invalidated, or all cleared, since this time of `epoch()`. */
