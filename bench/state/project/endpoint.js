@@ -30,8 +30,7 @@ const variants = {
     return {
       find: (n) => cache.get(keyOf(n)),
       keep: (n, value) => cache.set(keyOf(n), value),
-      // The fields that the other limits have.
-      config: { rateLimiter: { maxRequests: MAX, window: '1m', headers: 'legacy' } }
+      config: { rateLimiter: { maxRequests: MAX, window: '1m' } }
     }
   },
   async Redis (fastify) {
