@@ -9,6 +9,8 @@ export interface Flight {
   readonly space: EntrySpace
   readonly key: string
   readonly id: number
+  /** How often one that took too long was joined by another that computes the same. */
+  readonly turn: number
   readonly owner: number
   /** Where its record is, as long as that has this id. */
   readonly record: number
@@ -21,8 +23,11 @@ export interface FlightWait {
 
 /** How many keys are computed at once at most; of more, some are computed twice. */
 const MOST_FLIGHTS = 4096
-/** A tag of the worker, an id that no other flight has, and a bit for each worker that waits (of slots 32 apart, one bit). */
-const RecordWord = { OWNER: 0, ID: 1, FOLLOWERS: 2 } as const
+/**
+ * A tag of the worker that began last, an id that no other flight has, a bit for each worker that waits (of slots 32 apart, one bit), and how
+ * many have begun beside the first.
+ */
+const RecordWord = { OWNER: 0, ID: 1, FOLLOWERS: 2, TURN: 3 } as const
 const PAYLOAD_WORDS = 4
 /** A Node timer with more fires at once. */
 export const LONGEST_TIMER_MS = 2 ** 31 - 1
@@ -51,27 +56,32 @@ export class Flights {
   }
 
   /**
-   * Begins to compute the key, or finds who has begun; `follows: false` says that nobody here will wait for that one. `instead`: the
-   * id of a flight that takes too long, whose place this one takes if that still goes on.
+   * Begins to compute the key, or finds who has begun; `follows: false` says that nobody here will wait for that one. `beside`: a
+   * flight that takes too long. One of those who waited computes as well then, and whoever is ready first ends it for all.
    */
-  claim (space: EntrySpace, key: string, { follows = true, instead = 0 } = {}): Flight {
+  claim (space: EntrySpace, key: string, { follows = true, beside }: { follows?: boolean, beside?: Flight | undefined } = {}): Flight {
     const { slot } = this.#memory
     const i32 = this.#i32
     this.#records.enter(space.seeds, key)
     let record = this.#records.find()
-    const isLeader = record === 0 || this.#isOpen(record) || i32[record + RecordWord.ID] === instead
+    const isFirst = record === 0 || this.#isOpen(record)
+    const isBeside = !isFirst && beside?.id === i32[record + RecordWord.ID] && beside?.turn === i32[record + RecordWord.TURN]
     if (record === 0) record = this.#records.add()
-    if (isLeader) {
+    if (isFirst) {
       // Who follows one that is dead follows this one from now on.
       i32[record + RecordWord.OWNER] = slot.tag
+      i32[record + RecordWord.TURN] = 0
       Atomics.store(i32, record + RecordWord.ID, this.#nextId())
+    } else if (isBeside) {
+      i32[record + RecordWord.OWNER] = slot.tag
+      i32[record + RecordWord.TURN]!++
     } else if (follows) {
       i32[record + RecordWord.FOLLOWERS]! |= bitOf(slot.index)
     }
-    const flight = { isLeader, space, key, id: i32[record + RecordWord.ID]!, owner: i32[record + RecordWord.OWNER]!, record }
+    const flight = { isLeader: isFirst || isBeside, space, key, id: i32[record + RecordWord.ID]!, turn: i32[record + RecordWord.TURN]!, owner: i32[record + RecordWord.OWNER]!, record }
     const evicted = this.#evicted
     this.#evicted = 0
-    const delayed = isLeader ? i32[record + RecordWord.FOLLOWERS]! : 0
+    const delayed = isFirst ? i32[record + RecordWord.FOLLOWERS]! : 0
     this.#records.leave()
     this.#wake(evicted | delayed)
     return flight

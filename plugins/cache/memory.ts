@@ -4,6 +4,7 @@ import { showValue } from '../options/show.ts'
 import type { EntriesStats } from '../shared-memory/index.ts'
 import { CacheItem, KEEP_NAMES, keepingOf, requireTags } from './item.ts'
 import type { GetOptions, Keeping, KeepOptions } from './item.ts'
+import type { Flight } from './flights.ts'
 import { Runs, settled } from './runs.ts'
 import type { Run } from './runs.ts'
 import { isAfter } from './store.ts'
@@ -146,15 +147,23 @@ export class SharedCache {
   /** `notVersion`: of a fresh value that will not do. */
   async #compute (key: string, compute: Compute<unknown>, options: GetOptions | undefined, notVersion?: number): Promise<unknown> {
     const keeping = keepingOf(options, this.#times.ttlMs)
-    let instead = 0
+    let slow: Run | undefined
     for (let run = this.#runs.joinable(key); run !== undefined; run = this.#runs.joinable(key)) {
-      if (await settled(run.value, this.#times.computeTimeoutMs)) return this.#fresh(run, key, notVersion)?.value ?? this.#store.copyOf(await run.value)
-      // It takes too long. Of all that waited one begins anew, in its place.
-      if (this.#runs.joinable(key) !== run) continue
-      instead = run.flight?.id ?? 0
+      if (await settled(run.value, Math.max(0, this.#leftMs(run)))) return this.#fresh(run, key, notVersion)?.value ?? this.#store.copyOf(await run.value)
+      // It takes too long. Of all that waited one computes as well.
+      if (this.#runs.joinable(key) !== run || run.computesSinceMs === undefined || this.#leftMs(run) > 0) continue
+      slow = run
       break
     }
-    return await this.#runs.start(key, (run) => this.#lead(run, key, compute, keeping, notVersion, instead)).value
+    return await this.#runs.start(key, (run) => {
+      const led = this.#lead(run, key, compute, keeping, notVersion, slow?.flight)
+      return slow === undefined ? led : Promise.race([led, slow.value.then((value) => this.#store.copyOf(value))])
+    }).value
+  }
+
+  /** Until others no longer wait for it alone. */
+  #leftMs ({ computesSinceMs = performance.now() }: Run): number {
+    return computesSinceMs + this.#times.computeTimeoutMs - performance.now()
   }
 
   /** In the background, unless some worker is at it. */
@@ -169,30 +178,55 @@ export class SharedCache {
     })
   }
 
-  /** Computes, or waits for whoever does; `instead` of a flight that takes too long. */
-  async #lead (run: Run, key: string, compute: Compute<unknown>, keeping: Keeping, notVersion: number | undefined, instead: number): Promise<unknown> {
+  /** Computes, or waits for whoever does; `slow` is a flight that takes too long. */
+  async #lead (run: Run, key: string, compute: Compute<unknown>, keeping: Keeping, notVersion: number | undefined, slow: Flight | undefined): Promise<unknown> {
     const { flights } = this.#store
-    for (let late = instead; ;) {
-      const flight = flights.claim(run.space, key, { instead: late })
+    for (let beside = slow; ;) {
+      const flight = flights.claim(run.space, key, { beside })
       if (flight.isLeader) {
         run.flight = flight
         run.epoch = this.#store.epoch()
         // Another may have ended between the look and the claim.
         const found = this.#fresh(run, key, notVersion)
-        if (found === undefined) return await this.#make(run, key, compute, keeping, notVersion)
+        if (found === undefined) {
+          const made = this.#make(run, key, compute, keeping, notVersion)
+          return await (beside === undefined ? made : this.#madeFirst(made, flight, run, key, notVersion))
+        }
         flights.end(flight)
         return found.value
       }
-      late = await flights.ended(flight, { timeoutMs: this.#times.computeTimeoutMs }) ? 0 : flight.id
-      const found = this.#fresh(run, key, notVersion)
-      if (found !== undefined) return found.value
-      const outcome = late === 0 ? this.#store.outcome(flight) : undefined
-      if (outcome === undefined) continue
-      if ('alone' in outcome) return await this.#make(run, key, compute, keeping, notVersion)
-      if (isAfter(run.epoch, outcome.epoch)) continue
-      if ('error' in outcome) throw outcome.error
-      return outcome.value
+      const isOver = await flights.ended(flight, { timeoutMs: this.#times.computeTimeoutMs })
+      beside = isOver ? undefined : flight
+      const got = this.#gotOf(flight, isOver, run, key, notVersion)
+      if (got === 'nothing') continue
+      return got === 'alone' ? await this.#make(run, key, compute, keeping, notVersion) : got.value
     }
+  }
+
+  /** What is made here, or what another that computes the same has made first. */
+  async #madeFirst (made: Promise<unknown>, flight: Flight, run: Run, key: string, notVersion: number | undefined): Promise<unknown> {
+    const isMade = new AbortController()
+    const others = this.#store.flights.ended(flight, { signal: isMade.signal }).then(() => {
+      const got = this.#gotOf(flight, true, run, key, notVersion)
+      return typeof got === 'object' ? got.value : made
+    })
+    try {
+      return await Promise.race([made, others])
+    } finally {
+      isMade.abort()
+    }
+  }
+
+  /** What others have of a flight. Throws its error. */
+  #gotOf (flight: Flight, isOver: boolean, run: Run, key: string, notVersion: number | undefined): { value: unknown } | 'alone' | 'nothing' {
+    const found = this.#fresh(run, key, notVersion)
+    if (found !== undefined) return found
+    const outcome = isOver ? this.#store.outcome(flight) : undefined
+    if (outcome === undefined) return 'nothing'
+    if ('alone' in outcome) return 'alone'
+    if (isAfter(run.epoch, outcome.epoch)) return 'nothing'
+    if ('error' in outcome) throw outcome.error
+    return outcome
   }
 
   #fresh ({ space }: Run, key: string, notVersion: number | undefined): Stored | undefined {
@@ -204,6 +238,7 @@ export class SharedCache {
   async #make (run: Run, key: string, compute: Compute<unknown>, keeping: Keeping, notVersion = 0): Promise<unknown> {
     const store = this.#store
     const { flight, space, epoch } = run
+    run.computesSinceMs = performance.now()
     const item = new CacheItem(key.slice(this.#prefix.length), keeping.ttlMs, keeping.tags, this.#times.ttlMs)
     const validUntil = () => store.validUntil(epoch, this.#tagsOf(item.tags))
     let leave: (() => void) | undefined

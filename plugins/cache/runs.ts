@@ -9,6 +9,8 @@ export interface Run {
   /** When it began, in invalidations. */
   epoch: number
   flight: Flight | undefined
+  /** When it began to compute, by `performance.now()`; until then it waits for another worker. */
+  computesSinceMs: number | undefined
   value: Promise<unknown>
 }
 
@@ -39,7 +41,7 @@ export class Runs {
   }
 
   start (key: string, work: (run: Run) => Promise<unknown>, flight?: Flight): Run {
-    const run: Run = { space: this.#store.values, epoch: this.#store.epoch(), flight, value: NEVER }
+    const run: Run = { space: this.#store.values, epoch: this.#store.epoch(), flight, computesSinceMs: undefined, value: NEVER }
     run.value = work(run)
     this.#runs.set(key, run)
     const end = () => { if (this.#runs.get(key) === run) this.#runs.delete(key) }

@@ -38,18 +38,23 @@ t.test('no two flights have one id, in whichever life of a worker they are', asy
   t.equal(ids.size, 10)
 })
 
-t.test('what takes too long is led by one of those who waited, and the others follow that one', async t => {
+t.test('beside what takes too long one of those who waited leads as well, and whoever ends first ends it', async t => {
   const world = new World()
   const [one, two, three] = [open(world.worker()), open(world.worker()), open(world.worker())]
   const slow = one.flights.claim(one.space, 'a')
   two.flights.claim(two.space, 'a')
   const waiting = three.flights.claim(three.space, 'a')
-  const next = two.flights.claim(two.space, 'a', { instead: slow.id })
+  const next = two.flights.claim(two.space, 'a', { beside: slow })
   t.equal(next.isLeader, true)
-  t.equal(three.flights.claim(three.space, 'a', { instead: waiting.id }).isLeader, false)
-  t.equal(one.flights.isCurrent(slow), false, 'what the slow one makes is out of date')
+  t.equal(three.flights.claim(three.space, 'a', { beside: waiting }).isLeader, false)
+  const again = three.flights.claim(three.space, 'a')
+  t.strictSame([one.flights.isCurrent(slow), two.flights.isCurrent(next)], [true, true])
   one.flights.end(slow)
-  t.equal(two.flights.isCurrent(next), true)
+  t.equal(await three.flights.ended(again), true)
+  t.equal(two.flights.isCurrent(next), false, 'what the other one makes comes too late')
+  const other = three.flights.claim(three.space, 'a')
+  two.flights.end(next)
+  t.equal(three.flights.isCurrent(other), true)
 })
 
 t.test('a worker that dies while it cancels or ends leaves no flight that nobody ends', async t => {
