@@ -315,6 +315,24 @@ t.test('of many that wait for one that takes too long one begins anew, and what 
   t.type(hung, Promise)
 })
 
+t.test('what takes longer than others wait for it alone is given to all when the first of them has it, a value or an error', async t => {
+  for (const fails of [false, true]) {
+    const cache = open(undefined, 100)
+    let runs = 0
+    const get = () => cache.get('a', async () => {
+      const run = ++runs
+      await sleep(350)
+      if (fails) throw new Error(`run ${run}`)
+      return { run }
+    })
+    const answers = await Promise.all(Array.from({ length: 20 }, () => get().catch((error) => error.message)))
+    t.strictSame([...new Set(answers.map((answer) => JSON.stringify(answer)))], [fails ? '"run 1"' : '{"run":1}'])
+    t.ok(new Set(answers).size === (fails ? 1 : 20), 'a value is a copy for each')
+    t.ok(runs >= 2 && runs <= 8, `${runs} have computed`)
+    t.equal(await cache.has('a'), !fails)
+  }
+})
+
 t.test('a stale value whose computation fails is not tried again by each who asks', async t => {
   const logged: unknown[] = []
   const { cache } = openCache(createLocalMemory(4 * MEBIBYTE), undefined, undefined, { warn: (what: unknown) => logged.push(what) } as never)

@@ -46,8 +46,9 @@ const jobs = {
   },
 
   /** So many ask for the key at once; computing takes `ms`. How many got the same as the first, and that. */
-  async getTogether (key: string, times: number, ms: number) {
+  async getTogether (key: string, times: number, ms: number, computeTimeoutMs?: number) {
     const runs = runsOf(memory)
+    if (computeTimeoutMs !== undefined) cache = openCache(memory, SIZE, computeTimeoutMs).cache
     const values = await Promise.all(Array.from({ length: times }, () => cache.get(key, async () => {
       runs.increment()
       await cache.set(`computing ${key}`, memory.slot.index)

@@ -17,6 +17,16 @@ t.test('a thousand that miss one key at once, in four processes, are given what 
   t.equal(new Set(answers.map(({ by }) => by)).size, 1)
 })
 
+t.test('what takes longer than others wait for it alone is given to all, in four processes, when the first of them has it', { timeout: 60_000 }, async t => {
+  await using peers = startPeers()
+  const all = await peers.startAll(4)
+  const answers = await Promise.all(all.map((peer) => peer.call('getTogether', 'one', 20, 1000, 300)))
+  t.strictSame(answers.map(({ same }) => same), [20, 20, 20, 20])
+  t.equal(new Set(answers.map(({ by }) => by)).size, 1)
+  const runs = runsOf(peers.launcher.memory).get()
+  t.ok(runs >= 2 && runs <= 8, `${runs} have computed`)
+})
+
 t.test('when the process that computes is killed another one computes, and all others are served', { timeout: 60_000 }, async t => {
   await using peers = startPeers()
   const { cache } = openCache(peers.launcher.memory)
