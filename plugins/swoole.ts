@@ -2,13 +2,13 @@ import fp from 'fastify-plugin'
 import type { FastifyInstance, FastifyPluginAsync } from 'fastify'
 import atomic from './atomic/index.ts'
 import cache from './cache/index.ts'
-import { NoLauncherError, NodeUnsupportedError } from './errors.ts'
+import { NoLauncherError, NodeUnsupportedError, OptionsInvalidError } from './errors.ts'
 import health from './health/index.ts'
 import lock from './lock/index.ts'
 import { mergeOptions, resolveOptions } from './options/index.ts'
 import type { ResolvedOptions, SwooleOptions } from './options/index.ts'
 import queue from './queue/index.ts'
-import rateLimiter from './rate-limiter/index.ts'
+import rateLimiter, { BYTES_PER_KEY } from './rate-limiter/index.ts'
 import { launcherRuntime, workerInfos } from './runtime.ts'
 import type { LauncherRuntime, WorkerInfo } from './runtime.ts'
 import scheduler from './scheduler/index.ts'
@@ -67,9 +67,11 @@ const OLDEST_NODE = [22, 22] as const
 const swoole: FastifyPluginAsync<SwooleOptions> = async (fastify, given) => {
   requireNode()
   const launcher = launcherRuntime()
-  const options = resolveOptions(mergeOptions(given, (launcher?.given ?? {}) as SwooleOptions), 'the options of the plugin fastify-swoole')
+  const all = mergeOptions(given, (launcher?.given ?? {}) as SwooleOptions)
+  const options = resolveOptions(all, 'the options of the plugin fastify-swoole')
   if (launcher !== undefined) warnOfLateOptions(fastify.log, given, launcher)
   const memory = memoryFor(fastify.server, options.memory.size)
+  requireRoom(all, options, memory.region.bytes)
   fastify.decorate('swoole', launcher === undefined ? standalone(options, memory) : launched(options, memory, launcher))
 
   for (const capability of [atomic, table, lock, queue]) await fastify.register(capability)
@@ -78,7 +80,7 @@ const swoole: FastifyPluginAsync<SwooleOptions> = async (fastify, given) => {
   if (options.session !== false) await fastify.register(session, options.session)
   if (options.task !== false) await fastify.register(taskWorker, options.task)
   if (options.scheduler !== false) await fastify.register(scheduler, options.scheduler)
-  await registerPools(fastify, mergeOptions(given, (launcher?.given ?? {}) as SwooleOptions), options)
+  await registerPools(fastify, all, options)
   if (options.health !== false) await fastify.register(health, options.health)
 }
 
@@ -96,6 +98,17 @@ async function registerPools (fastify: FastifyInstance, { database: given }: Swo
     const { default: plugin } = await load()
     await fastify.register(plugin, { ...blocks[kind], ...(enablePool ? {} : { idleTimeout: 0 }) } as object)
   }
+}
+
+/** What was asked for by name has to fit into the memory together, or the first who needs it would be told so, at some request. */
+function requireRoom (given: SwooleOptions, { cache, session, rateLimiter }: ResolvedOptions, bytes: number): void {
+  const asked: Array<[string, number]> = []
+  if (given.cache && given.cache.size != null && cache !== false) asked.push(['cache.size', cache.size!])
+  if (given.session && session !== false) asked.push(['session.size', session.size])
+  if (given.rateLimiter && given.rateLimiter.maxKeys !== undefined && rateLimiter !== false) asked.push(['rateLimiter.maxKeys', rateLimiter.maxKeys * BYTES_PER_KEY])
+  const sum = asked.reduce((sum, [, wanted]) => sum + wanted, 0)
+  if (sum < bytes) return
+  throw new OptionsInvalidError(`memory.size is ${bytes} bytes, but ${asked.map(([name, wanted]) => `${name} takes ${wanted} of them`).join(' and ')}: raise memory.size`)
 }
 
 function requireNode (): void {

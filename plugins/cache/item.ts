@@ -62,8 +62,8 @@ export class CacheItem {
   }
 
   /** Adds tags. Throws FST_SWOOLE_OPTIONS_INVALID. */
-  tag (tags: string | string[]): this {
-    this.#tags = new Set(requireTags([...this.#tags, ...[tags].flat()]))
+  tag (...tags: Array<string | readonly string[]>): this {
+    this.#tags = new Set(requireTags([...this.#tags, ...tags.flat()]))
     return this
   }
 }

@@ -11,6 +11,8 @@ export function showValue (value: unknown, path: readonly string[] = []): string
   if (typeof value === 'function') return 'a function'
   if (typeof value === 'number' || typeof value === 'bigint' || value === undefined) return String(value)
 
+  if (typeof (value as Promise<unknown> | null)?.then === 'function') return 'a promise'
+  if (value instanceof Date && Number.isNaN(value.getTime())) return 'an invalid Date'
   const text = toJson(value)
   return text.length > LONGEST ? `${text.slice(0, LONGEST - 1)}…` : text
 }

@@ -1,5 +1,6 @@
-import type { FastifyReply, FastifyRequest, onRequestHookHandler } from 'fastify'
-import { RateLimitedError } from '../errors.ts'
+import type { FastifyReply, FastifyRequest, HookHandlerDoneFunction, onRequestHookHandler } from 'fastify'
+import { applicationFault, isPromise } from '../application-fault.ts'
+import { RateLimitedError, ValueInvalidError } from '../errors.ts'
 import { clientKey } from './client-key.ts'
 import type { SharedRateLimiter, Verdict } from './memory.ts'
 import { ReplyFields } from './reply-fields.ts'
@@ -14,7 +15,7 @@ const KEPT_TEXTS = 256
 /** What a route says in `config.rateLimiter`, beside the limit itself. */
 export interface RouteLimit {
   /** Whose bucket the request takes from; by default the client's address, of IPv6 its /64. Undefined: the request is not limited. */
-  keyGenerator?: (request: FastifyRequest) => string | undefined
+  keyGenerator?: (request: FastifyRequest) => string | undefined | Promise<string | undefined>
   /** Tokens that a request takes; 1 by default. */
   cost?: number
   /** Default: the plugin's option `headers`. */
@@ -36,13 +37,23 @@ export function limitHook (limiter: SharedRateLimiter, { keyGenerator = addressO
   const replyFields = new ReplyFields()
 
   return (request, reply, done) => {
-    let verdict: Verdict
+    let key: ReturnType<typeof keyGenerator>
     try {
-      const key = keyGenerator(request)
-      if (key === undefined) return done()
-      verdict = limiter.take(key, cost)
+      key = keyGenerator(request)
     } catch (error) {
       return done(error as Error)
+    }
+    if (isPromise(key)) key.then((key) => admit(key, reply, done), done)
+    else admit(key, reply, done)
+  }
+
+  function admit (key: string | undefined, reply: FastifyReply, done: HookHandlerDoneFunction): void {
+    if (key === undefined) return done()
+    let verdict: Verdict
+    try {
+      verdict = limiter.take(key, cost)
+    } catch (error) {
+      return done(error instanceof ValueInvalidError ? applicationFault(error) : error as Error)
     }
     if (hasDraft || hasLegacy) tell(reply, verdict)
     if (verdict.allowed) return done()

@@ -15,6 +15,7 @@ import { FixedWindowStore } from './store.ts'
 import type { StoreOptions } from './store.ts'
 
 export { clientKey } from './client-key.ts'
+export { BYTES_PER_KEY } from './pool.ts'
 export type { LimitInfo, RateOptions, SharedRateLimiter } from './memory.ts'
 export type { LimitHeaders, RouteLimit } from './hook.ts'
 export type { FixedWindowStore, StoreOptions } from './store.ts'

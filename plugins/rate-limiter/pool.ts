@@ -6,6 +6,8 @@ import type { LruStats, SharedMemory, Space } from '../shared-memory/index.ts'
  * second from which the record tells no more than none would.
  */
 const PAYLOAD_WORDS = 4
+/** What a key takes, about: a record, its header, and its part of the index. */
+export const BYTES_PER_KEY = 48
 const COUNT = 2
 const SPENT = 3
 

@@ -4,6 +4,7 @@ import type { FastifyCookieOptions } from '@fastify/cookie'
 import type { FastifySessionOptions } from '@fastify/session'
 import { OptionsInvalidError } from '../errors.ts'
 import { resolveOptions } from '../options/index.ts'
+import { showValue } from '../options/show.ts'
 import type { ResolvedOptions, SwooleOptions } from '../options/index.ts'
 import { importOptional } from '../packages.ts'
 import { memoryFor } from '../shared-memory/index.ts'
@@ -62,7 +63,15 @@ function resolve (given: SessionOptions): Resolved & { secret: string[] } {
   const { secret, size, maxBytes } = options
   if (secret === null) throw new OptionsInvalidError('session.secret is missing: give a string of at least 32 characters, best with the environment variable FASTIFY_SWOOLE_SESSION_SECRET')
   if (maxBytes > size / 4) throw new OptionsInvalidError(`session.maxBytes is ${maxBytes}, but must be at most a quarter of session.size, which is ${size}`)
+  requireCookie(options)
   return { ...options, secret: [secret].flat() }
+}
+
+/** Browsers refuse such cookies without a word, and each request would begin another session. */
+function requireCookie ({ cookieName, cookie: { secure, sameSite, partitioned, path, domain } }: Resolved): void {
+  const needsSecure = sameSite === 'none' ? 'session.cookie.sameSite is "none"' : partitioned ? 'session.cookie.partitioned is true' : /^__(Host|Secure)-/i.test(cookieName) ? `session.cookieName is ${showValue(cookieName)}` : undefined
+  if (secure === false && needsSecure !== undefined) throw new OptionsInvalidError(`${needsSecure}, for which browsers want session.cookie.secure, which is false: leave that out, or set it to true`)
+  if (/^__Host-/i.test(cookieName) && (path !== '/' || domain !== null)) throw new OptionsInvalidError(`session.cookieName is ${showValue(cookieName)}, for which browsers want session.cookie.path to be "/" and no session.cookie.domain: give it another name`)
 }
 
 function cookieOptions ({ persistent, domain, partitioned, ...options }: Resolved['cookie']) {

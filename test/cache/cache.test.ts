@@ -69,7 +69,7 @@ t.test('what is computed is kept until it expires', async t => {
 
 t.test('the item says how a value is kept, and goes before the options', async t => {
   const cache = open()
-  await cache.get('a', (item) => item.tag('one').tag(['two', 'one']).expiresAt(new Date(Date.now() + 60_000)), { ttl: 0, tags: ['three'] })
+  await cache.get('a', (item) => item.tag('one', 'four').tag(['two', 'one']).expiresAt(new Date(Date.now() + 60_000)), { ttl: 0, tags: ['three'] })
   t.equal(await cache.has('a'), true)
   t.equal(await cache.invalidateTags('two'), 1)
   await cache.get('a', (item) => { item.expiresAt(new Date(Date.now() - 1)); return 1 })

@@ -189,8 +189,14 @@ t.test('a key of one\'s own stands for the URL, or says that a request passes by
   count(app, '/', { key: (request: { query: { id?: string } }) => request.query.id })
   count(app, '/other', { key: () => 'a' })
   count(app, '/wrong', { key: () => 5 })
+  count(app, '/later', { key: async () => { throw new Error('nobody hears of it') } })
+  count(app, '/later-tags', { tags: async () => { throw new Error('nobody hears of it') } })
   t.strictSame(await runsSeen(app, '/?id=a', '/?id=a&utm=1', '/', '/', '/other'), [1, 1, 2, 3, 1])
-  t.match((await app.fastify.inject('/wrong')).json(), { code: 'FST_SWOOLE_KEY_INVALID' })
+  for (const [url, is] of [['/wrong', 5], ['/later', 'a promise']] as const) {
+    t.match((await app.fastify.inject(url)).json(), { statusCode: 500, code: 'FST_SWOOLE_KEY_INVALID', message: new RegExp(` is ${is}, but must be a string`) })
+  }
+  t.equal((await app.fastify.inject('/later-tags')).statusCode, 200)
+  t.match(app.logged.at(-1), /The tags of the cache are a promise/)
 })
 
 t.test('what a route says wrongly is an error when it is added', async t => {

@@ -1,5 +1,6 @@
 import Fastify from 'fastify'
 import t from 'tap'
+import plugin from '../../plugins/swoole.ts'
 import cache from '../../plugins/cache/index.ts'
 import { get } from '../support/load.ts'
 import { eventually, isRunning } from '../support/processes.ts'
@@ -87,4 +88,17 @@ t.test('with memory.file the values outlive a stop', { timeout: 60_000 }, async 
   t.equal((await run(folder, ['stop'])).code, 0)
   const second = await start(t, folder, ['--workers', '2', '--task-workers', '0'])
   t.strictSame(await valueIn(second.port), ['some'])
+})
+
+t.test('what is asked for has to fit into the memory together', async t => {
+  const SECRET = 'a secret of at least 32 characters'
+  const register = async (options: object) => {
+    const fastify = Fastify()
+    t.teardown(() => fastify.close())
+    await fastify.register(plugin, { memory: { size: '8mb' }, ...options })
+  }
+  await t.rejects(register({ cache: { size: '5mb' }, session: { secret: SECRET, size: '3mb' } }), { code: 'FST_SWOOLE_OPTIONS_INVALID', message: 'memory.size is 8388608 bytes, but cache.size takes 5242880 of them and session.size takes 3145728 of them: raise memory.size' })
+  await t.rejects(register({ rateLimiter: { maxKeys: 10_000_000 } }), { code: 'FST_SWOOLE_OPTIONS_INVALID', message: /rateLimiter\.maxKeys takes 480000000 of them/ })
+  await t.resolves(register({ cache: { size: '4mb' }, session: { secret: SECRET, size: '1mb' }, rateLimiter: { maxKeys: 10_000 } }))
+  await t.resolves(register({ memory: { size: '2mb' } }), 'what is never used may be larger')
 })

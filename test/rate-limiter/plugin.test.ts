@@ -180,6 +180,26 @@ t.test('HEAD takes from the bucket of GET, also where a route has more methods',
   await fastify.close()
 })
 
+t.test('a key may come later; one that fails, or is none, is the fault of the application', async t => {
+  const fastify = Fastify()
+  await fastify.register(rateLimiter, { maxRequests: 1, window: '1h' })
+  const keys: Record<string, (request: { headers: Record<string, unknown> }) => unknown> = {
+    '/later': async ({ headers }) => headers.id,
+    '/fails': async () => { throw new Error('no such user') },
+    '/throws': () => { throw new Error('no such user') },
+    '/number': () => 5,
+    '/later-null': async () => null
+  }
+  for (const [url, keyGenerator] of Object.entries(keys)) {
+    fastify.get(url, { config: { rateLimiter: { keyGenerator: keyGenerator as () => string } } }, async () => 'yes')
+  }
+  const status = async (url: string, headers: Record<string, string> = {}) => (await fastify.inject({ url, headers })).statusCode
+  t.strictSame([await status('/later', { id: 'a' }), await status('/later', { id: 'a' }), await status('/later', { id: 'b' }), await status('/later'), await status('/later')], [200, 429, 200, 200, 200])
+  for (const url of ['/fails', '/throws', '/number', '/later-null']) t.equal(await status(url), 500, url)
+  t.match((await fastify.inject('/number')).json(), { code: 'FST_SWOOLE_VALUE_INVALID' })
+  await fastify.close()
+})
+
 t.test('over a Unix socket all are one client', async t => {
   const fastify = Fastify()
   // The name of a socket has a hundred characters at most.

@@ -206,6 +206,18 @@ t.test('a session that is too large is answered with its error, and the one befo
   await fastify.close()
 })
 
+t.test('what a session cannot hold is the fault of the application: 500', async t => {
+  const log: string[] = []
+  const { fastify, get } = await serve({}, log)
+  fastify.get('/function', async ({ session }) => { session.run = () => {} })
+  for (const url of ['/function', '/count', '/function']) {
+    const answer = await get(url)
+    if (url === '/function') t.match([answer.statusCode, answer.json().code], [500, 'FST_SWOOLE_VALUE_INVALID'])
+  }
+  t.match(log, [/FST_SWOOLE_VALUE_INVALID/, /FST_SWOOLE_VALUE_INVALID/])
+  await fastify.close()
+})
+
 t.test('who destroys a session has none, and who held it neither', async t => {
   const { fastify, get, jar } = await serve()
   await get('/count')
@@ -426,6 +438,13 @@ t.test('what is missing or wrong is an error at once', async t => {
   await t.rejects(register({ secret: [] }), { code: 'FST_SWOOLE_OPTIONS_INVALID' })
   await t.rejects(register({ secret: [SECRET, 'short'] }), { code: 'FST_SWOOLE_OPTIONS_INVALID', message: /session\.secret\[1\] is \[hidden\]/ })
   await t.rejects(register({ secret: SECRET, maxAge: 5 }), { code: 'FST_SWOOLE_OPTIONS_INVALID', message: /session\.maxAge is not an option/ })
+  for (const cookie of [{ path: '/a;b' }, { path: '/\u00e9' }, { domain: 'a;b' }, { domain: 'ex ample' }, { domain: '' }]) {
+    await t.rejects(register({ secret: SECRET, cookie }), { code: 'FST_SWOOLE_OPTIONS_INVALID', message: `session.cookie.${Object.keys(cookie)[0]!} is "` }, JSON.stringify(cookie))
+  }
+  for (const options of [{ cookie: { secure: false, sameSite: 'none' } }, { cookie: { secure: false, partitioned: true } }, { cookieName: '__Secure-a', cookie: { secure: false } }, { cookieName: '__Host-a', cookie: { path: '/a' } }, { cookieName: '__Host-a', cookie: { domain: 'example.com' } }] as const) {
+    await t.rejects(register({ secret: SECRET, ...options }), { code: 'FST_SWOOLE_OPTIONS_INVALID', message: /for which browsers want session\.cookie/ }, JSON.stringify(options))
+  }
+  for (const cookie of [{ path: '/a/b c' }, { domain: '.sub.example.com' }, { sameSite: 'none', secure: true }] as const) await t.resolves(register({ secret: SECRET, cookie }), JSON.stringify(cookie))
   await t.rejects(register({ secret: SECRET, maxBytes: '3mb' }), { code: 'FST_SWOOLE_OPTIONS_INVALID', message: /a quarter of session\.size/ })
   await t.rejects(register({ secret: SECRET, size: '1gb' }), { code: 'FST_SWOOLE_MEMORY_FULL' })
 })

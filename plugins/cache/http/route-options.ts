@@ -1,5 +1,6 @@
 import { inspect } from 'node:util'
 import type { FastifyRequest, RouteOptions } from 'fastify'
+import { applicationFault, refuse } from '../../application-fault.ts'
 import { KeyInvalidError, OptionsInvalidError } from '../../errors.ts'
 import { parseDuration, requireNames } from '../../options/index.ts'
 import type { Duration } from '../../options/index.ts'
@@ -51,7 +52,7 @@ export function cachedRoute (route: RouteOptions, given: boolean | RouteCache, d
       staleMs: parseDuration(staleWhileRevalidate, `staleWhileRevalidate in ${what}`),
       errorMs: 0
     },
-    tagsOf: typeof tags === 'function' ? (request) => requireTags(tags(request)) : () => tags,
+    tagsOf: typeof tags === 'function' ? (request) => ownTags(tags(request)) : () => tags,
     vary: requireFieldNames(what, vary),
     keyOf: key === undefined ? urlKey : ownKey(route.url, key, what),
     constraints: route.constraints === undefined || Object.keys(route.constraints).length === 0 ? '' : inspect(route.constraints, { sorted: true, breakLength: Infinity })
@@ -70,9 +71,15 @@ function ownKey (url: string, key: NonNullable<RouteCache['key']>, what: string)
   return (request) => {
     const given: unknown = key(request)
     if (given === undefined) return undefined
-    if (typeof given !== 'string') throw new KeyInvalidError(what, showValue(given), 'a string, or undefined')
-    return `key of ${url}\n${given}`
+    if (typeof given === 'string') return `key of ${url}\n${given}`
+    refuse(given)
+    throw applicationFault(new KeyInvalidError(what, showValue(given), 'a string, or undefined'))
   }
+}
+
+function ownTags (given: unknown): string[] {
+  refuse(given)
+  return requireTags(given)
 }
 
 function optionsOf (what: string, given: unknown): RouteCache {

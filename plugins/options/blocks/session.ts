@@ -64,14 +64,15 @@ export const session = {
       properties: {
         path: {
           type: 'string',
-          pattern: '^/',
-          accepts: 'a path that begins with "/"',
+          pattern: '^/[\\x20-\\x3a\\x3c-\\x7e]*$',
+          accepts: 'a path that begins with "/", of ASCII characters and without ";"',
           description: 'Requests below this path have the session.',
           default: '/'
         },
         domain: {
           type: ['string', 'null'],
-          minLength: 1,
+          pattern: '^\\.?[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*$',
+          accepts: 'the name of a domain, or null',
           description: 'Domain whose hosts get the cookie; null is the host that set it alone.',
           default: null
         },
