@@ -1,5 +1,6 @@
 import { ValueInvalidError, ValueTooLongError } from '../errors.ts'
 import type { Region } from '../shared-memory/index.ts'
+import { isDetached } from '../values/index.ts'
 import type { Kind } from './columns.ts'
 import type { PlacedColumn } from './layout.ts'
 
@@ -181,10 +182,6 @@ function writeText ({ i32, buffer }: Region, word: number, start: number, maxByt
 function writeBytes ({ i32, u8 }: Region, word: number, start: number, bytes: Uint8Array): void {
   u8.set(bytes, start)
   i32[word] = bytes.byteLength << 1
-}
-
-function isDetached ({ buffer }: Uint8Array): boolean {
-  return buffer instanceof ArrayBuffer && buffer.detached
 }
 
 export function shown (value: unknown): string {

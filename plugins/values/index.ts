@@ -52,6 +52,10 @@ const SHORT = 8
 /** Up to this many, the loop that looks for others than ASCII is faster than the runtime's count of bytes. */
 const COUNTED = 24
 
+const DETACHED = 'bytes whose ArrayBuffer was transferred to another thread'
+
+export const isDetached = ({ buffer }: Uint8Array): boolean => buffer instanceof ArrayBuffer && buffer.detached
+
 /** A value made ready to be written. */
 export class Encoded {
   kind: number = Kind.NULL
@@ -68,7 +72,10 @@ export class Encoded {
       case 'boolean': return this.#setConstant(value ? Kind.TRUE : Kind.FALSE)
     }
     if (value === null) return this.#setConstant(Kind.NULL)
-    if (value instanceof Uint8Array) return this.#setBinary(Kind.BINARY, value)
+    if (value instanceof Uint8Array) {
+      if (isDetached(value)) throw new ValueInvalidError(what, DETACHED, DATA)
+      return this.#setBinary(Kind.BINARY, value)
+    }
     this.#setText(Kind.JSON, jsonOf(value, what))
   }
 
@@ -124,6 +131,7 @@ export class Encoded {
     else if (typeof value === 'boolean') this.#setConstant(value ? Kind.TRUE : Kind.FALSE)
     else if (value === null) this.#setConstant(Kind.NULL)
     else if (value === undefined) this.#setConstant(Kind.UNDEFINED)
+    else if (value instanceof Uint8Array && isDetached(value)) throw new TypeError(DETACHED)
     else if (value instanceof Uint8Array) this.#setBinary(Buffer.isBuffer(value) ? Kind.BINARY : Kind.BYTES, value)
     else if (isJson(value)) this.#setText(Kind.JSON, JSON.stringify(value))
     else return false

@@ -207,6 +207,15 @@ t.test('functions and symbols are refused, and the error says where they are', a
   t.match(refusal({ get a () { throw new Error('not now') } }), /what cannot be read \(not now\)/)
 })
 
+t.test('bytes that were transferred are refused, wherever they are', async t => {
+  const bytes = new Uint8Array(8)
+  structuredClone(bytes, { transfer: [bytes.buffer] })
+  for (const value of [bytes, { bytes }, [bytes.buffer]]) {
+    t.throws(() => new Encoded().setData(value, () => 'The value'), { code: 'FST_SWOOLE_VALUE_INVALID', message: /detached|transferred/ })
+  }
+  t.throws(() => new Encoded().set(bytes, 'The value'), { code: 'FST_SWOOLE_VALUE_INVALID', message: /transferred/ })
+})
+
 t.test('an object of which nothing would be left is refused', async t => {
   for (const value of [Promise.resolve(1), new WeakMap(), new Headers({ a: 'b' }), new AbortController().signal, [].values(), new (class Empty {})()]) {
     t.match(refusal({ a: value }), /in which a is an instance of \w.*, which has no properties that can be kept/)
