@@ -43,8 +43,8 @@ export function limitHook (limiter: SharedRateLimiter, { keyGenerator = addressO
     } catch (error) {
       return done(error as Error)
     }
-    if (isPromise(key)) key.then((key) => admit(key, reply, done), done)
-    else admit(key, reply, done)
+    if (typeof key === 'string' || !isPromise(key)) admit(key, reply, done)
+    else key.then((key) => admit(key, reply, done), done)
   }
 
   function admit (key: string | undefined, reply: FastifyReply, done: HookHandlerDoneFunction): void {
