@@ -209,7 +209,7 @@ export class SharedCache {
     const others = this.#store.flights.ended(flight, { signal: isMade.signal }).then(() => {
       const got = this.#gotOf(flight, true, run, key, notVersion)
       return typeof got === 'object' ? got.value : made
-    })
+    }, () => made)
     try {
       return await Promise.race([made, others])
     } finally {

@@ -4,7 +4,7 @@ export type Fields = Record<string, string>
 
 /**
  * Where Fastify keeps the fields of a reply, found by where `reply.header` puts them. Names that are constant cost next to nothing there,
- * while that call is a third of what a limit adds to a request. A Fastify in which they are not found is asked by that call.
+ * while that call lowers and looks up each. A Fastify in which they are not found is asked by that call.
  */
 export class ReplyFields {
   #place: symbol | undefined

@@ -21,12 +21,13 @@ export class SharedMemory {
   #closers = new Set<() => void>()
   #isClosed = false
 
-  constructor (region: Region, slot: SlotIdentity, doorbell: Doorbell) {
+  /** `guard`: of the process, which knows of what it has entered. */
+  constructor (region: Region, slot: SlotIdentity, doorbell: Doorbell, guard = new Guard(region, slot)) {
     this.region = region
     this.slot = slot
     this.allocator = new Allocator(region, slot)
     this.doorbell = doorbell
-    this.guard = new Guard(region, slot)
+    this.guard = guard
     this.#directory = new Directory(region, this.allocator, this.guard)
   }
 
@@ -46,7 +47,7 @@ export class SharedMemory {
 
   /** The same memory for one of several applications in this process: it closes alone, and when this one closes. */
   forApplication (): SharedMemory {
-    const memory = new SharedMemory(this.region, this.slot, this.doorbell)
+    const memory = new SharedMemory(this.region, this.slot, this.doorbell, this.guard)
     const close = () => memory.close()
     this.onClose(close)
     memory.onClose(() => this.offClose(close))

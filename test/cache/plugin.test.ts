@@ -90,6 +90,32 @@ t.test('with memory.file the values outlive a stop', { timeout: 60_000 }, async 
   t.strictSame(await valueIn(second.port), ['some'])
 })
 
+t.test('a worker whose stack was full in the middle of the cache, and that goes on, stops no other one', { timeout: 60_000 }, async t => {
+  const source = `import swoole from ${JSON.stringify(swoole)}
+    export default async function (fastify) {
+      await fastify.register(swoole)
+      const { cache } = fastify
+      process.on('unhandledRejection', () => {})
+      const fill = (depth) => { void cache.set('a', { depth }); return fill(depth + 1) + 1 }
+      fastify.get('/full', async () => { try { fill(0) } catch (error) { return { pid: process.pid, name: error.name } } })
+      // Who was inside mends it when it comes again: only others are to.
+      fastify.get('/set/:not', async ({ params }) => { if (process.pid !== Number(params.not)) await cache.set('a', 'set'); return { pid: process.pid } })
+    }`
+  const folder = makeProject(t, { 'app.js': source })
+  const { port } = await start(t, folder, ['--workers', '2', '--task-workers', '0'])
+  const workers = (await status(folder)).workers.map(({ pid }) => pid)
+  for (let round = 0; round < 2; round++) {
+    const { pid, name } = JSON.parse((await get(port, '/full')).body)
+    t.equal(name, 'RangeError')
+    const others = new Set<number>()
+    await eventually('another one has set it', async () => {
+      others.add(JSON.parse((await get(port, `/set/${pid}`)).body).pid)
+      return others.size === 2
+    })
+  }
+  t.strictSame((await status(folder)).workers.map(({ pid }) => pid), workers)
+})
+
 t.test('what is asked for has to fit into the memory together', async t => {
   const SECRET = 'a secret of at least 32 characters'
   const register = async (options: object) => {
