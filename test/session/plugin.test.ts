@@ -1,66 +1,9 @@
 import fastifyCookie from '@fastify/cookie'
 import Fastify from 'fastify'
-import type { FastifyInstance } from 'fastify'
-import { Writable } from 'node:stream'
 import t from 'tap'
 import session from '../../plugins/session/index.ts'
-import type { SessionOptions } from '../../plugins/session/index.ts'
 import swoole from '../../plugins/swoole.ts'
-
-const SECRET = 'a secret of at least 32 characters'
-const NEW_SECRET = 'another secret of as many characters'
-
-declare module 'fastify' {
-  interface Session {
-    n?: number
-    text?: string
-    visits?: Map<string, number>
-    [name: string]: unknown
-  }
-}
-
-/** An application, and a browser that keeps its cookie. */
-async function serve (options: SessionOptions = {}, log: string[] = []) {
-  const stream = new Writable({ write (line, _encoding, done) { log.push(String(line)); done() } })
-  const fastify = Fastify({ logger: { level: 'warn', stream }, trustProxy: true })
-  await fastify.register(session, { secret: SECRET, ...options })
-  fastify.get('/', async ({ session }) => ({ n: session.n ?? null }))
-  fastify.get('/count', async ({ session }) => { session.n = (session.n ?? 0) + 1; return session.n })
-  fastify.get('/large', async ({ session }) => { session.text = 'x'.repeat(100_000) })
-  fastify.get('/out', async ({ session }) => { await session.destroy(); return 'out' })
-  fastify.get('/regenerate', async (request) => { await request.session.regenerate(['n']); return request.session.sessionId })
-  fastify.get('/visit', async ({ session }) => {
-    session.visits ??= new Map()
-    session.visits.set('here', (session.visits.get('here') ?? 0) + 1)
-    return session.visits.get('here')
-  })
-  return { fastify, ...browser(fastify) }
-}
-
-function browser (fastify: FastifyInstance, jar = new Map<string, string>()) {
-  const get = async (url: string, headers: Record<string, string> = {}) => {
-    const cookie = [...jar].map(([name, value]) => `${name}=${encodeURIComponent(value)}`).join('; ')
-    const response = await fastify.inject({ url, headers: { ...(cookie === '' ? {} : { cookie }), ...headers } })
-    for (const { name, value, expires } of response.cookies) {
-      if (value === '' || (expires !== undefined && expires <= new Date())) jar.delete(name)
-      else jar.set(name, value)
-    }
-    return response
-  }
-  return { get, jar }
-}
-
-function clock (t: { teardown (end: () => void): void }) {
-  const { now } = Date
-  const RealDate = Date
-  let ahead = 0
-  globalThis.Date = new Proxy(RealDate, {
-    construct: (_target, given: unknown[]) => Reflect.construct(RealDate, given.length === 0 ? [now() + ahead] : given),
-    get: (_target, name) => name === 'now' ? () => now() + ahead : Reflect.get(RealDate, name)
-  })
-  t.teardown(() => { globalThis.Date = RealDate })
-  return { pass (ms: number) { ahead += ms } }
-}
+import { NEW_SECRET, SECRET, browser, clock, serve } from './app.ts'
 
 t.test('a session begins when there is something in it, and its cookie comes once', async t => {
   const { fastify, get, jar } = await serve()
@@ -99,98 +42,6 @@ t.test('a change within a Map counts as one', async t => {
   t.equal((await get('/visit')).body, '1')
   t.equal((await get('/visit')).body, '2')
   t.equal((await get('/visit')).body, '3')
-  await fastify.close()
-})
-
-t.test('an active session never ends, in the store as in the browser; one that is left does', async t => {
-  const { pass } = clock(t)
-  const { fastify, get, jar } = await serve({ ttl: '1m' })
-  await get('/count')
-  let cookies = 0
-  for (let n = 0; n < 100; n++) {
-    pass(500)
-    const response = await get('/')
-    t.same(response.json(), { n: 1 })
-    cookies += response.cookies.length
-  }
-  t.ok(cookies > 20 && cookies < 50, `${cookies} cookies with 100 answers`)
-  pass(59_000)
-  t.same((await get('/')).json(), { n: 1 })
-  pass(60_001)
-  t.same((await get('/')).json(), { n: null })
-  t.equal(jar.size, 0, 'its cookie is taken away')
-  await fastify.close()
-})
-
-t.test('a request that takes longer than a session lives ends none that others have kept alive', async t => {
-  const { pass } = clock(t)
-  const { fastify, get, jar } = await serve({ ttl: '1m' })
-  const gate = Promise.withResolvers<void>()
-  const arrived = Promise.withResolvers<void>()
-  fastify.get('/slow', async ({ session }) => {
-    arrived.resolve()
-    await gate.promise
-    session.slow = true
-  })
-  await get('/count')
-  const slow = get('/slow')
-  await arrived.promise
-  for (let n = 0; n < 3; n++) {
-    pass(40_000)
-    await get('/count')
-  }
-  gate.resolve()
-  await slow
-  t.equal(jar.size, 1)
-  pass(50_000)
-  t.equal((await get('/count')).body, '5')
-  await fastify.close()
-})
-
-t.test('a session does not end during a request that began with little of its life left', async t => {
-  const { pass } = clock(t)
-  const { fastify, get } = await serve({ ttl: '1m' })
-  fastify.get('/slow', async ({ session }) => {
-    pass(29_000)
-    session.n = (session.n ?? 0) + 10
-  })
-  await get('/count')
-  pass(59_900)
-  await get('/slow')
-  t.same((await get('/')).json(), { n: 11 })
-  await fastify.close()
-})
-
-t.test('what a request changed of a session that ended meanwhile is dropped, and that is logged', async t => {
-  const { pass } = clock(t)
-  for (const [rolling, before, during] of [[true, 20_000, 41_000], [false, 59_000, 2000]] as const) {
-    const log: string[] = []
-    const { fastify, get } = await serve({ ttl: '1m', rolling }, log)
-    fastify.get('/slow', async ({ session }) => {
-      pass(during)
-      session.n = 10
-    })
-    await get('/count')
-    pass(before)
-    t.equal((await get('/slow')).statusCode, 200)
-    t.match(log, [/a session ended while a request changed it/])
-    t.same((await get('/')).json(), { n: null })
-    await fastify.close()
-  }
-})
-
-t.test('without rolling only a change moves the end', async t => {
-  const { pass } = clock(t)
-  const { fastify, get } = await serve({ ttl: '1m', rolling: false })
-  await get('/count')
-  pass(30_000)
-  t.equal((await get('/')).cookies.length, 0)
-  pass(20_000)
-  t.equal((await get('/count')).cookies.length, 1)
-  pass(50_000)
-  t.same((await get('/')).json(), { n: 2 })
-  pass(10_001)
-  t.same((await get('/')).json(), { n: null })
   await fastify.close()
 })
 
