@@ -75,7 +75,8 @@ for (const kind of ['postgresql', 'mysql', 'redis'] as const) {
         [{ customer: 'Ann', lines: [{ sku: 'beans', quantity: -1 }] }, 400],
         [{ customer: 'Ann', lines: [{ sku: 'beans', quantity: 1.5 }] }, 400],
         [{ customer: 'Ann', lines: [{ sku: 'beans', quantity: 1 }, { sku: 'beans', quantity: 1 }] }, 400],
-        [{ customer: 'Ann', lines: [{ sku: 'beans', quantity: 1 }, { sku: 'tea', quantity: 1 }] }, 422]
+        // Of filters there are always some: all orders of before want fewer than there were.
+        [{ customer: 'Ann', lines: [{ sku: 'filter', quantity: 1 }, { sku: 'tea', quantity: 1 }] }, 422]
       ]
       for (const [body, code] of mistakes) t.equal((await shop.post('/orders', body)).code, code, JSON.stringify(body))
       t.equal((await shop.get('/orders/0')).code, 400)
