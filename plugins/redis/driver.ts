@@ -54,8 +54,11 @@ export class RedisDriver implements Driver<Client> {
     const isShared = this.#shared === undefined
     const client = this.#create(isShared)
     let reason: unknown
-    const hear = (error: unknown) => { reason = error }
-    client.on('error', hear)
+    // Without a listener it would print them. After an answer that nobody has asked for, the next ones would go to the wrong callers.
+    client.on('error', (error: Error) => {
+      reason = error
+      if (error.message.startsWith('Command queue state error')) (client as { stream?: Duplex }).stream?.destroy(error)
+    })
     try {
       await orAbort(this.#connected(client), signal, () => {})
     } catch (error) {
@@ -63,11 +66,6 @@ export class RedisDriver implements Driver<Client> {
       // What the client says then is often less than what it has said before.
       throw signal.aborted ? error : reason ?? error
     }
-    client.off('error', hear)
-    // Without a listener it would print them. After an answer that nobody has asked for, the next ones would go to the wrong callers.
-    client.on('error', (error: Error) => {
-      if (error.message.startsWith('Command queue state error')) (client as { stream?: Duplex }).stream?.destroy(error)
-    })
     if (isShared) this.#shared = client
     this.#note(client, isShared)
     return client

@@ -7,6 +7,7 @@ import type { ResolvedOptions, SwooleOptions } from '../options/index.ts'
 import { importOptional } from '../packages.ts'
 import { RedisPool, completedUrl, openPool, requirePoolName, serverOf } from '../pools/index.ts'
 import { RedisDriver } from './driver.ts'
+import { outliveStrayNulls } from './stray-nulls.ts'
 import type { Client } from './driver.ts'
 
 type Block = NonNullable<Exclude<SwooleOptions['database'], false | undefined>['redis']>
@@ -30,7 +31,9 @@ const RETRY_PART = 0.2
 const redis: FastifyPluginAsync<RedisOptions> = async (fastify, { name, ...given }) => {
   requirePoolName(name)
   const options = (resolveOptions({ database: { redis: given } }).database as { redis: Resolved }).redis
-  const [{ default: plugin }, ioredis] = await importOptional('A Redis pool', ['@fastify/redis', 'ioredis'], () => Promise.all([import('@fastify/redis'), import('ioredis')]))
+  const [{ default: plugin }, ioredis, { default: answers }] = await importOptional('A Redis pool', ['@fastify/redis', 'ioredis'],
+    () => Promise.all([import('@fastify/redis'), import('ioredis'), import('ioredis/built/DataHandler.js')]))
+  outliveStrayNulls(answers.default)
   const driver = new RedisDriver(clientFactory(ioredis, options, name ?? 'redis'), {
     server: serverName(options),
     database: databaseOf(options),

@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { createConnection, createServer } from 'node:net'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import { randomBytes } from 'node:crypto'
 import { Redis } from 'ioredis'
 import t from 'tap'
@@ -18,10 +18,12 @@ async function open (t: Test, options: object = {}, server: Server = observer.se
   return pool as RedisPool<Redis>
 }
 
-/** Passes everything on, and keeps what came in one piece from the client. */
-async function startRelay (t: Test, { host, port }: Server): Promise<{ port: number, writes: Buffer[] }> {
+/** Passes everything on, and keeps what came in one piece from the client. `inject` says something that the server has not said. */
+async function startRelay (t: Test, { host, port }: Server): Promise<{ port: number, writes: Buffer[], inject: (answer: string) => void }> {
   const writes: Buffer[] = []
+  const clients = new Set<Socket>()
   const relay = createServer((inbound) => {
+    clients.add(inbound)
     const outbound = createConnection({ host, port })
     inbound.on('data', (chunk: Buffer) => { writes.push(chunk) })
     inbound.pipe(outbound).pipe(inbound)
@@ -29,7 +31,7 @@ async function startRelay (t: Test, { host, port }: Server): Promise<{ port: num
   }).listen(0, '127.0.0.1')
   await once(relay, 'listening')
   t.teardown(() => relay.close())
-  return { port: (relay.address() as AddressInfo).port, writes }
+  return { port: (relay.address() as AddressInfo).port, writes, inject: (answer) => clients.forEach((client) => client.write(answer)) }
 }
 
 t.teardown(async () => {
@@ -224,4 +226,16 @@ t.test('the connection that all share cannot be put back, and is that of the dec
   await t.rejects(pool.getValue('a'), { code: 'FST_SWOOLE_POOL_CLOSED' })
   await t.rejects(pool.pipeline(() => {}), { code: 'FST_SWOOLE_POOL_CLOSED' })
   await t.rejects(pool.get(), { code: 'FST_SWOOLE_POOL_CLOSED' })
+})
+
+t.test('answers that nobody has asked for, null as well, end their connection and nothing else', async t => {
+  for (const stray of ['$-1', '_', '*-1', ':1', '+OK', '$3\r\nabc', '-ERR what']) {
+    const { port, inject } = await startRelay(t, observer.server)
+    const pool = await open(t, { timeout: 5000 }, { ...observer.server, host: '127.0.0.1', port })
+    t.equal(await pool.command('echo', 'before'), 'before')
+    const lost = new Promise((resolve) => pool.shared.once('close', resolve))
+    inject(`${stray}\r\n`)
+    await lost
+    t.equal(await pool.command('echo', stray), stray)
+  }
 })
