@@ -186,11 +186,12 @@ t.test('streams of all kinds are kept as they pass', async t => {
   t.equal(runs, 6)
 })
 
-t.test('a stream that is too large is passed on whole and not kept, and one that breaks is not kept', async t => {
+t.test('what is too large is passed on whole and not kept, and one that breaks is not kept', async t => {
   const app = await makeApp(t)
   const part = Buffer.alloc(64 * 1024, 'x')
   const parts = Math.ceil(app.store.maxBytes / part.length) + 1
   app.fastify.get('/large', { config: { cache: true } }, async (_request, reply) => reply.send(Readable.from(Array.from({ length: parts }, () => part))))
+  app.fastify.get('/told', { config: { cache: true } }, async () => 'x'.repeat(parts * part.length))
   app.fastify.get('/broken', { config: { cache: true } }, async (_request, reply) => reply.send(Readable.from((async function * () {
     yield part
     throw new Error('broken')
@@ -206,6 +207,7 @@ t.test('a stream that is too large is passed on whole and not kept, and one that
     const { body, headers } = await get(port, '/large')
     t.equal(body.length, parts * part.length)
     t.notMatch(headers[STATUS], /hit/)
+    t.notMatch((await get(port, '/told')).headers[STATUS], /hit|stored/, 'its length is known before')
     await t.rejects(get(port, '/broken'))
     await t.rejects(get(port, '/short'))
   }

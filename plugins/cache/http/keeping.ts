@@ -67,7 +67,7 @@ class Keeping implements Listener {
     this.#status = status
     this.#headers = headers
     this.#freshness = freshnessOf(status, headers, this.#route.freshness)
-    const isKept = this.#freshness !== undefined
+    const isKept = this.#freshness !== undefined && Number(headers['content-length'] ?? 0) <= this.#store.maxBytes
     if (status >= 500 && kept !== undefined && mayStandForError(kept, nowMs)) {
       const cacheStatus = forwardStatus(forward, { status })
       return { isKept, cacheStatus, instead: fieldsFor(kept, { ...this.#own }, nowMs) }

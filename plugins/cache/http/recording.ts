@@ -82,7 +82,6 @@ export class Recording {
     this.#promisedBytes = headers['content-length'] === undefined ? undefined : Number(headers['content-length'])
     this.#isKept = plan.isKept
     if (!plan.isKept) this.#finish('unwanted')
-    else if ((this.#promisedBytes ?? 0) > this.#mostBytes) this.#finish('too large')
     return raw
   }
 
