@@ -9,9 +9,12 @@ export interface HealthOptions {
   ready?: string
 }
 
+/** Never limited: whoever watches over the application would take a 429 for its end. */
+const ROUTE = { logLevel: 'silent', config: { rateLimiter: false } } as const
+
 const health: FastifyPluginAsync<HealthOptions> = async (fastify, { live = '/livez', ready = '/readyz' }) => {
-  fastify.get(live, { logLevel: 'silent' }, async () => ({ status: 'ok' }))
-  fastify.get(ready, { logLevel: 'silent' }, async (_request, reply) => {
+  fastify.get(live, ROUTE, async () => ({ status: 'ok' }))
+  fastify.get(ready, ROUTE, async (_request, reply) => {
     const isReady = launcherRuntime()?.isReady() ?? true
     return reply.code(isReady ? 200 : 503).send({ status: isReady ? 'ok' : 'stopping' })
   })

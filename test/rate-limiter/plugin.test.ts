@@ -10,6 +10,7 @@ import type { FastifyReply } from 'fastify'
 import t from 'tap'
 import rateLimiter from '../../plugins/rate-limiter/index.ts'
 import { ReplyFields } from '../../plugins/rate-limiter/reply-fields.ts'
+import swoole from '../../plugins/swoole.ts'
 
 t.test('a route that says so is limited, and both kinds of fields tell how the client stands', async t => {
   const fastify = Fastify()
@@ -58,6 +59,21 @@ t.test('the fields are those that the plugin or the route asks for', async t => 
     }
     await fastify.close()
   }
+})
+
+t.test('global limits no route of health', async t => {
+  const fastify = Fastify()
+  t.teardown(() => fastify.close())
+  await fastify.register(swoole, { health: { ready: '/ready' }, rateLimiter: { global: true, maxRequests: 3 } })
+  fastify.get('/', async () => 'yes')
+  const statuses = async (url: string) => {
+    const found = []
+    for (let request = 0; request < 5; request++) found.push((await fastify.inject(url)).statusCode)
+    return found
+  }
+  t.strictSame(await statuses('/livez'), [200, 200, 200, 200, 200])
+  t.strictSame(await statuses('/ready'), [200, 200, 200, 200, 200])
+  t.strictSame(await statuses('/'), [200, 200, 200, 429, 429])
 })
 
 t.test('each answer has its own fields, and hooks see and change them, at the first request and after it', async t => {
