@@ -1,4 +1,5 @@
-import { SessionTooLargeError } from '../errors.ts'
+import { applicationFault } from '../application-fault.ts'
+import { SessionTooLargeError, ValueInvalidError } from '../errors.ts'
 import { SharedEntries } from '../shared-memory/index.ts'
 import type { EntriesStats, EntrySpace, SharedMemory } from '../shared-memory/index.ts'
 import { Encoded, decode, read } from '../values/index.ts'
@@ -180,7 +181,11 @@ export class SharedSessions {
   }
 
   #encode (plain: PlainSession): void {
-    this.#encoded.setData(plain, () => 'The session')
+    try {
+      this.#encoded.setData(plain, () => 'The session')
+    } catch (error) {
+      throw error instanceof ValueInvalidError ? applicationFault(error) : error
+    }
   }
 
   /** False: it is not the version that it should be. */

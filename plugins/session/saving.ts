@@ -1,8 +1,6 @@
 import type { FastifyReply, FastifyRequest, onSendHookHandler } from 'fastify'
 import type {} from '@fastify/cookie'
 import type { FastifySessionObject } from '@fastify/session'
-import { applicationFault } from '../application-fault.ts'
-import { ValueInvalidError } from '../errors.ts'
 import type { Settled } from './memory.ts'
 import type { SessionStore } from './store.ts'
 
@@ -85,5 +83,5 @@ function hide (request: Request, done: Done): void {
 
 function fail (request: Request, error: Error, done: Done): void {
   request[FAILED] = true
-  done(error instanceof ValueInvalidError ? applicationFault(error) : error)
+  done(error)
 }
