@@ -55,8 +55,9 @@ export class FixedWindowStore {
       const payload = pool.use(found, now)
       const end = pool.time(payload)
       const isOpen = end > now
-      const left = isOpen ? this.#left(end - now, timeWindow) : timeWindow
-      current = isOpen ? Math.min(pool.count(payload) + 1, MOST_COUNTED) : 1
+      const count = isOpen ? pool.count(payload) : 0
+      const left = isOpen ? Math.min(end - now, this.#longest(count, timeWindow, max)) : timeWindow
+      current = Math.min(count + 1, MOST_COUNTED)
       ttl = this.#ttl(current, left, timeWindow, max)
       // Cut off between the two, a new window has the old count for a moment longer: never fewer are counted than came.
       pool.setCount(payload, current)
@@ -68,8 +69,8 @@ export class FixedWindowStore {
     callback(null, { current, ttl })
   }
 
-  /** The same without counting one. */
-  read (key: string | number, callback: Callback): void {
+  /** The same without counting one. Without a `timeWindow` nobody knows whether what is left is too much. */
+  read (key: string | number, callback: Callback, timeWindow = Infinity, max = Infinity): void {
     let current = 0
     let ttl = 0
     try {
@@ -79,7 +80,7 @@ export class FixedWindowStore {
       const end = found === 0 ? 0 : pool.time(found)
       if (end > now) {
         current = pool.count(found)
-        ttl = end - now
+        ttl = Math.min(end - now, this.#longest(current, timeWindow, max))
       }
       pool.leave()
     } catch (error) {
@@ -88,15 +89,14 @@ export class FixedWindowStore {
     callback(null, { current, ttl })
   }
 
-  /** More than a window is left only of one that was prolonged: else the clock has been put back. */
-  #left (left: number, timeWindow: number): number {
-    return this.#options.exponentialBackoff ? left : Math.min(left, timeWindow)
+  /** What is left of a window after that many at most: more only where the clock has been put back. */
+  #longest (count: number, timeWindow: number, max: number): number {
+    if (count <= max || this.#options.continueExceeding || !this.#options.exponentialBackoff) return timeWindow
+    return Math.min(timeWindow * 2 ** (count - max - 1), Number.MAX_SAFE_INTEGER)
   }
 
   #ttl (current: number, left: number, timeWindow: number, max: number): number {
-    if (current <= max) return left
-    if (this.#options.continueExceeding) return timeWindow
-    if (!this.#options.exponentialBackoff) return left
-    return Math.min(timeWindow * 2 ** (current - max - 1), Number.MAX_SAFE_INTEGER)
+    const { continueExceeding, exponentialBackoff } = this.#options
+    return current > max && (continueExceeding || exponentialBackoff) ? this.#longest(current, timeWindow, max) : left
   }
 }

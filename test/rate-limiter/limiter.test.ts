@@ -189,9 +189,9 @@ t.test('a window counts, and what comes after its end begins another', async t =
     one.incr(key, (_error, given) => { result = given }, timeWindow, max)
     return result as unknown as { current: number, ttl: number }
   }
-  const read = (key: string) => {
+  const read = (key: string, timeWindow?: number, max = 2, one = store) => {
     let result
-    store.read(key, (_error, given) => { result = given })
+    one.read(key, (_error, given) => { result = given }, timeWindow, max)
     return result
   }
   t.strictSame(read('a'), { current: 0, ttl: 0 })
@@ -209,6 +209,7 @@ t.test('a window counts, and what comes after its end begins another', async t =
   const clock = setClock(t, Date.now())
   for (let n = 0; n < 2; n++) incr('late', 1000)
   clock.nowMs -= 3_600_000
+  t.strictSame(read('late', 1000), { current: 2, ttl: 1000 })
   t.strictSame(incr('late', 1000), { current: 3, ttl: 1000 }, 'a clock that is put back prolongs no window by more than itself')
   clock.nowMs += 1000
   t.strictSame(incr('late', 1000), { current: 1, ttl: 1000 })
@@ -218,6 +219,13 @@ t.test('a window counts, and what comes after its end begins another', async t =
   t.strictSame([3, 4, 5].map(() => incr('a', 1000, 2, doubled).ttl), [1000, 2000, 4000])
   for (let n = 0; n < 100; n++) incr('a', 1000, 2, doubled)
   t.equal(incr('a', 1000, 2, doubled).ttl, Number.MAX_SAFE_INTEGER)
+
+  incr('b', 1000, 2, doubled)
+  for (let n = 0; n < 5; n++) incr('c', 1000, 2, doubled)
+  clock.nowMs -= 3_600_000
+  t.strictSame(read('b', 1000, 2, doubled), { current: 1, ttl: 1000 }, 'of one with a back-off, only what was exceeded can be longer')
+  t.strictSame(incr('b', 1000, 2, doubled), { current: 2, ttl: 1000 })
+  t.strictSame(read('c', 1000, 2, doubled), { current: 5, ttl: 4000 }, 'and by no more than it was prolonged')
 
   const route = store.child({ routeInfo: { method: 'GET', url: '/' } })
   t.equal(incr('a', 1000, 2, route).current, 1, 'a route with options of its own has counts of its own')
