@@ -17,6 +17,8 @@ export interface Rate {
   windowMs: number
 }
 
+export const isSameRate = (a: Rate, b: Rate): boolean => a.maxRequests === b.maxRequests && a.windowMs === b.windowMs
+
 /** The time in tokens. */
 export const tokensAt = (nowMs: number, { maxRequests, windowMs }: Rate): number => (nowMs - EPOCH_MS) * maxRequests / windowMs
 

@@ -1,5 +1,5 @@
 import fp from 'fastify-plugin'
-import type { FastifyPluginAsync, RouteOptions } from 'fastify'
+import type { FastifyPluginAsync, RouteOptions, onRequestHookHandler } from 'fastify'
 import { OptionsInvalidError } from '../errors.ts'
 import { requireNames, resolveOptions } from '../options/index.ts'
 import type { ResolvedOptions } from '../options/index.ts'
@@ -69,26 +69,36 @@ const rateLimiter: FastifyPluginAsync<RateLimiterOptions> = async (fastify, give
   }
   fastify.decorate('rateLimiter', Object.assign(limiter, { Store }))
 
-  const ofGet = new Map<string, string>()
+  // A HEAD route takes from the buckets of the GET route, unless its rate is another.
+  const ofGet = new Map<string, SharedRateLimiter>()
   fastify.addHook('onRoute', (route) => {
     const config = route.config?.rateLimiter ?? global
     if (config === false || !enabled) return
     const limit = config === true ? {} : config
     requireRouteLimit(route, limit)
-    const own = limit.maxRequests === undefined && limit.window === undefined
-      ? limiter
-      : family.create(bucketsOf(route, ofGet), { maxRequests: limit.maxRequests ?? maxRequests, window: limit.window ?? window })
+    const isOwn = limit.maxRequests !== undefined || limit.window !== undefined
+    const get = nameOf({ ...route, method: 'GET' })
+    const twin = route.method === 'HEAD' ? ofGet.get(get) : undefined
+    const limiterOf = (twin?: SharedRateLimiter) => isOwn ? family.create(nameOf(route), { maxRequests: limit.maxRequests ?? maxRequests, window: limit.window ?? window }, twin) : limiter
+    const own = limiterOf(twin)
     requirePayable(route, limit, own)
-    route.onRequest = [limitHook(own, { ...limit, headers: limit.headers ?? headers }), ...[route.onRequest ?? []].flat()]
+    if (isOwn && [route.method].flat().includes('GET')) ofGet.set(get, own)
+    const options = { ...limit, headers: limit.headers ?? headers }
+    const hook = isOwn && route.method === 'HEAD' && twin === undefined
+      ? whenAsked(() => limitHook(limiterOf(ofGet.get(get)), options))
+      : limitHook(own, options)
+    route.onRequest = [hook, ...[route.onRequest ?? []].flat()]
   })
   fastify.addHook('onClose', async () => memory.close())
 }
 
-/** Whose buckets a route takes from: its own, and with HEAD those of the GET route, whose name is kept in `ofGet`. */
-function bucketsOf (route: RouteOptions, ofGet: Map<string, string>): string {
-  const get = nameOf({ ...route, method: 'GET' })
-  if ([route.method].flat().includes('GET')) ofGet.set(get, nameOf(route))
-  return route.method === 'HEAD' ? ofGet.get(get) ?? get : nameOf(route)
+/** A GET route may be added later than the HEAD route that takes from its buckets: it is looked for at the first request. */
+function whenAsked (make: () => onRequestHookHandler): onRequestHookHandler {
+  let hook: onRequestHookHandler | undefined
+  return function (request, reply, done) {
+    hook ??= make()
+    hook.call(this, request, reply, done)
+  }
 }
 
 function requireRouteLimit (route: RouteOptions, limit: RouteLimit & Partial<RateOptions>): void {

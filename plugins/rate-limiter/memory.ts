@@ -4,7 +4,7 @@ import { requireNames } from '../options/method-options.ts'
 import { showValue } from '../options/show.ts'
 import type { LruStats } from '../shared-memory/index.ts'
 import { BusyClock } from './busy-clock.ts'
-import { NO_ARRIVAL, latestArrival, millisecondsOf, taken, tokensAt, tokensOut } from './gcra.ts'
+import { NO_ARRIVAL, isSameRate, latestArrival, millisecondsOf, taken, tokensAt, tokensOut } from './gcra.ts'
 import type { Rate } from './gcra.ts'
 import type { LimitSpace, LimiterPool } from './pool.ts'
 
@@ -229,16 +229,18 @@ export class Family {
     return this.#pool
   }
 
-  create (name: string, options: RateOptions): SharedRateLimiter {
+  /** The limiter of this name; or `twin`, whose buckets are taken from instead, if that has the same rate. */
+  create (name: string, options: RateOptions, twin?: SharedRateLimiter): SharedRateLimiter {
     if (typeof name !== 'string' || name === '') throw new OptionsInvalidError(`The name of a rate limiter is ${showValue(name)}, but must be a string of at least one character`)
     const rate = rateOf(name, options)
+    if (twin !== undefined && isSameRate(twin.rate, rate)) return twin
     const known = this.#limiters.get(name)
     if (known === undefined) {
       const limiter = new SharedRateLimiter(name, rate, this)
       this.#limiters.set(name, limiter)
       return limiter
     }
-    if (known.rate.maxRequests === rate.maxRequests && known.rate.windowMs === rate.windowMs) return known
+    if (isSameRate(known.rate, rate)) return known
     throw new SchemaMismatchError(`The rate limiter "${name}"`, JSON.stringify(known.rate), JSON.stringify(rate))
   }
 }

@@ -196,6 +196,29 @@ t.test('HEAD takes from the bucket of GET, also where a route has more methods',
   await fastify.close()
 })
 
+t.test('HEAD has buckets of its own where its limit is another, whichever is added first', async t => {
+  const fastify = Fastify()
+  t.teardown(() => fastify.close())
+  await fastify.register(rateLimiter)
+  const limited = (maxRequests: number) => ({ config: { rateLimiter: { maxRequests, window: '1h' } }, handler: async () => 'yes' }) as const
+  fastify.route({ method: 'GET', url: '/get-first', exposeHeadRoute: false, ...limited(2) })
+  fastify.route({ method: 'HEAD', url: '/get-first', ...limited(1) })
+  fastify.route({ method: 'HEAD', url: '/head-first', ...limited(1) })
+  fastify.route({ method: 'GET', url: '/head-first', ...limited(2) })
+  fastify.route({ method: 'HEAD', url: '/alike', ...limited(2) })
+  fastify.route({ method: 'GET', url: '/alike', ...limited(2) })
+  t.throws(() => fastify.head('/', limited(0)), { code: 'FST_SWOOLE_OPTIONS_INVALID' })
+  const statuses = async (url: string) => {
+    const found = []
+    for (const method of ['GET', 'HEAD', 'HEAD', 'GET', 'GET'] as const) found.push((await fastify.inject({ method, url })).statusCode)
+    return found
+  }
+  t.strictSame(await statuses('/get-first'), [200, 200, 429, 200, 429])
+  t.strictSame(await statuses('/head-first'), [200, 200, 429, 200, 429])
+  t.strictSame(await statuses('/alike'), [200, 200, 429, 429, 429])
+  t.match((await fastify.inject({ method: 'HEAD', url: '/head-first' })).headers, { 'ratelimit-policy': '"HEAD /head-first";q=1;w=3600' })
+})
+
 t.test('a key may come later; one that fails, or is none, is the fault of the application', async t => {
   const fastify = Fastify()
   await fastify.register(rateLimiter, { maxRequests: 1, window: '1h' })
