@@ -12,7 +12,7 @@ import rateLimiter, { BYTES_PER_KEY } from './rate-limiter/index.ts'
 import { launcherRuntime, workerInfos } from './runtime.ts'
 import type { LauncherRuntime, WorkerInfo } from './runtime.ts'
 import scheduler from './scheduler/index.ts'
-import session from './session/index.ts'
+import session, { defaultSize } from './session/index.ts'
 import { memoryFor, readSlots, setSlotState } from './shared-memory/index.ts'
 import type { SharedMemory } from './shared-memory/index.ts'
 import table from './table/index.ts'
@@ -104,8 +104,8 @@ async function registerPools (fastify: FastifyInstance, { database: given }: Swo
 function requireRoom (given: SwooleOptions, { cache, session, rateLimiter }: ResolvedOptions, bytes: number): void {
   const asked: Array<[string, number]> = []
   if (given.cache && given.cache.size != null && cache !== false) asked.push(['cache.size', cache.size!])
-  if (given.session && session !== false) asked.push(['session.size', session.size])
-  if (given.rateLimiter && given.rateLimiter.maxKeys !== undefined && rateLimiter !== false) asked.push(['rateLimiter.maxKeys', rateLimiter.maxKeys * BYTES_PER_KEY])
+  if (given.session && session !== false) asked.push(['session.size', session.size ?? defaultSize(bytes)])
+  if (given.rateLimiter && given.rateLimiter.maxKeys != null && rateLimiter !== false) asked.push(['rateLimiter.maxKeys', rateLimiter.maxKeys! * BYTES_PER_KEY])
   const sum = asked.reduce((sum, [, wanted]) => sum + wanted, 0)
   if (sum < bytes) return
   throw new OptionsInvalidError(`memory.size is ${bytes} bytes, but ${asked.map(([name, wanted]) => `${name} takes ${wanted} of them`).join(' and ')}: raise memory.size`)

@@ -9,7 +9,7 @@ import { LIMIT_HEADERS, limitHook } from './hook.ts'
 import type { LimitHeaders, RouteLimit } from './hook.ts'
 import { Family } from './memory.ts'
 import type { RateOptions, SharedRateLimiter } from './memory.ts'
-import { LimiterPool } from './pool.ts'
+import { LimiterPool, defaultMaxKeys } from './pool.ts'
 import { nameOf } from './route-name.ts'
 import { FixedWindowStore } from './store.ts'
 import type { StoreOptions } from './store.ts'
@@ -25,8 +25,11 @@ export interface RateLimiterOptions extends Partial<RateOptions> {
   enabled?: boolean
   /** true: every route is limited that does not say `config.rateLimiter: false`. */
   global?: boolean
-  /** Keys that all limiters together remember, 1 to 10,000,000; the least recently used go for others. */
-  maxKeys?: number
+  /**
+   * Keys that all limiters together remember, 1 to 10,000,000; the least recently used go for others. Default: 100,000, or as
+   * many as an eighth of `memory.size` has room for.
+   */
+  maxKeys?: number | null
   /** Which fields of the answers tell clients how they stand. */
   headers?: LimitHeaders
 }
@@ -60,11 +63,13 @@ const ROUTE_NAMES = ['maxRequests', 'window', 'keyGenerator', 'cost', 'headers']
 const rateLimiter: FastifyPluginAsync<RateLimiterOptions> = async (fastify, given) => {
   const { enabled, global, maxRequests, window, maxKeys, headers } = resolveOptions({ rateLimiter: given }).rateLimiter as Exclude<ResolvedOptions['rateLimiter'], false>
   const memory = memoryFor(fastify.server)
-  const family = new Family(() => new LimiterPool(memory, maxKeys), enabled)
+  const family = new Family(() => new LimiterPool(memory, maxKeys ?? defaultMaxKeys(memory.region.bytes)), enabled)
   const limiter = family.create('default', { maxRequests, window })
+  let isUsed = false
   class Store extends FixedWindowStore {
     constructor (options?: StoreOptions) {
       super(() => family.pool(), options)
+      isUsed = true
     }
   }
   fastify.decorate('rateLimiter', Object.assign(limiter, { Store }))
@@ -76,6 +81,7 @@ const rateLimiter: FastifyPluginAsync<RateLimiterOptions> = async (fastify, give
     if (config === false || !enabled) return
     const limit = config === true ? {} : config
     requireRouteLimit(route, limit)
+    isUsed = true
     const isOwn = limit.maxRequests !== undefined || limit.window !== undefined
     const get = nameOf({ ...route, method: 'GET' })
     const twin = route.method === 'HEAD' ? ofGet.get(get) : undefined
@@ -89,6 +95,8 @@ const rateLimiter: FastifyPluginAsync<RateLimiterOptions> = async (fastify, give
       : limitHook(own, options)
     route.onRequest = [hook, ...[route.onRequest ?? []].flat()]
   })
+  // With too little memory the start fails, and not each request.
+  fastify.addHook('onReady', async () => { if (isUsed) family.pool() })
   fastify.addHook('onClose', async () => memory.close())
 }
 

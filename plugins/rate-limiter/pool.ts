@@ -8,6 +8,7 @@ import type { LruStats, SharedMemory, Space } from '../shared-memory/index.ts'
 const PAYLOAD_WORDS = 4
 /** What a key takes, about: a record, its header, and its part of the index. */
 export const BYTES_PER_KEY = 48
+const MOST_BY_DEFAULT = 100_000
 const COUNT = 2
 const SPENT = 3
 
@@ -17,6 +18,11 @@ const secondsOf = (ms: number): number => Math.min(Math.ceil(ms / 1000), 2 ** 32
 export interface LimitSpace {
   readonly space: Space
   readonly notes: KeyNotes
+}
+
+/** How many keys are remembered where nobody says it: the cache and the sessions have to fit beside them. */
+export function defaultMaxKeys (memoryBytes: number): number {
+  return Math.min(MOST_BY_DEFAULT, Math.floor(memoryBytes / 8 / BYTES_PER_KEY))
 }
 
 /** What all limiters of an application have in common: their keys, of which the least recently used go first. */

@@ -8,10 +8,12 @@ import { showValue } from '../options/show.ts'
 import type { ResolvedOptions, SwooleOptions } from '../options/index.ts'
 import { importOptional } from '../packages.ts'
 import { memoryFor } from '../shared-memory/index.ts'
+import { defaultSize } from './memory.ts'
 import { FAILED, HIDDEN, savingHooks } from './saving.ts'
 import { CookieSigner } from './signer.ts'
 import { SessionStore } from './store.ts'
 
+export { defaultSize } from './memory.ts'
 export { SessionStore } from './store.ts'
 export type { SessionStats, StoreOptions } from './store.ts'
 
@@ -28,9 +30,9 @@ declare module 'fastify' {
 type Resolved = Exclude<ResolvedOptions['session'], false>
 
 const session: FastifyPluginAsync<SessionOptions> = async (fastify, given) => {
-  const { secret, ttl, rolling, saveUninitialized, size, maxBytes, cookieName, cookie } = resolve(given)
-  const [{ default: cookiePlugin }, { default: sessionPlugin }] = await importOptional('The option session', ['@fastify/session', '@fastify/cookie'], () => Promise.all([import('@fastify/cookie'), import('@fastify/session')]))
   const memory = memoryFor(fastify.server)
+  const { secret, ttl, rolling, saveUninitialized, size, maxBytes, cookieName, cookie } = resolve(given, memory.region.bytes)
+  const [{ default: cookiePlugin }, { default: sessionPlugin }] = await importOptional('The option session', ['@fastify/session', '@fastify/cookie'], () => Promise.all([import('@fastify/cookie'), import('@fastify/session')]))
   const store = new SessionStore(memory, { ttl, size, maxBytes, log: fastify.log })
   fastify.decorate('sessions', store)
   fastify.decorateRequest(HIDDEN, null)
@@ -58,13 +60,14 @@ const session: FastifyPluginAsync<SessionOptions> = async (fastify, given) => {
   fastify.addHook('onClose', async () => memory.close())
 }
 
-function resolve (given: SessionOptions): Resolved & { secret: string[] } {
+function resolve (given: SessionOptions, memoryBytes: number): Resolved & { secret: string[], size: number } {
   const options = resolveOptions({ session: given }).session as Resolved
-  const { secret, size, maxBytes } = options
+  const { secret, maxBytes } = options
+  const size = options.size ?? defaultSize(memoryBytes)
   if (secret === null) throw new OptionsInvalidError('session.secret is missing: give a string of at least 32 characters, best with the environment variable FASTIFY_SWOOLE_SESSION_SECRET')
   if (maxBytes > size / 4) throw new OptionsInvalidError(`session.maxBytes is ${maxBytes}, but must be at most a quarter of session.size, which is ${size}`)
   requireCookie(options)
-  return { ...options, secret: [secret].flat() }
+  return { ...options, size, secret: [secret].flat() }
 }
 
 /** Browsers refuse such cookies without a word, and each request would begin another session. */

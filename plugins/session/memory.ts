@@ -9,6 +9,14 @@ import { EvictionReport } from './evictions.ts'
 import type { Log } from './evictions.ts'
 import { mergeSessions } from './merge.ts'
 
+const LEAST_BYTES = 256 * 1024
+const MOST_BYTES_BY_DEFAULT = 8 * 1024 * 1024
+
+/** The memory for sessions where nobody says it: the cache and the rate limits have to fit beside them. */
+export function defaultSize (memoryBytes: number): number {
+  return Math.max(LEAST_BYTES, Math.min(MOST_BYTES_BY_DEFAULT, Math.floor(memoryBytes / 8)))
+}
+
 export interface EngineOptions {
   /** Milliseconds that a session lives whose cookie says nothing of it. */
   ttl: number

@@ -6,14 +6,14 @@ import type { SessionLike } from './cookie.ts'
 import type { Log } from './evictions.ts'
 import { createSession } from './express.ts'
 import type { ExpressRequest } from './express.ts'
-import { SharedSessions } from './memory.ts'
+import { SharedSessions, defaultSize } from './memory.ts'
 import type { Settled } from './memory.ts'
 
 export interface StoreOptions {
   /** How long a session lives whose cookie has no maximum age: milliseconds, or a string such as '2h'; by default an hour. */
   ttl?: Duration | undefined
-  /** Bytes of the shared memory for all sessions, at least 256 KiB, or a string such as '64mb'; by default 8 MiB. */
-  size?: Bytes | undefined
+  /** Bytes of the shared memory for all sessions, at least 256 KiB, or a string such as '64mb'; by default 8 MiB, or an eighth of that memory if it is less. */
+  size?: Bytes | null | undefined
   /** Of the largest session; by default 64 KiB. */
   maxBytes?: Bytes | undefined
   /** Told of what was lost: sessions that went for others, or could not be read. */
@@ -49,7 +49,7 @@ export class SessionStore extends EventEmitter {
     requireNames('The options of the session store', options, NAMES)
     const { log = NO_LOG, ...given } = options
     const { ttl, size, maxBytes } = resolveOptions({ session: given }).session as ResolvedBlock
-    this.#sessions = new SharedSessions(memory, { ttl, size, maxBytes, log })
+    this.#sessions = new SharedSessions(memory, { ttl, size: size ?? defaultSize(memory.region.bytes), maxBytes, log })
   }
 
   get (id: string, callback: SessionCallback): void {

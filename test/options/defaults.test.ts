@@ -74,7 +74,7 @@ const defaults: ResolvedOptions = {
   },
   task: { workerNum: 2, maxRequest: 10_000, maxQueued: 100_000, maxPayload: 16_777_216 },
   scheduler: { enabled: true, maxJobs: 1000 },
-  rateLimiter: { enabled: true, maxRequests: 100, window: 60_000, global: false, maxKeys: 100_000, headers: 'all' },
+  rateLimiter: { enabled: true, maxRequests: 100, window: 60_000, global: false, maxKeys: null, headers: 'all' },
   metrics: { enabled: true, exportInterval: 60_000 },
   threadPool: { enabled: false, size: 4 },
   processPool: { enabled: false, size: 4 },
@@ -115,7 +115,7 @@ t.test('session has its defaults once it is given', async t => {
     ttl: 3_600_000,
     rolling: true,
     saveUninitialized: false,
-    size: 8_388_608,
+    size: null,
     maxBytes: 65_536,
     cookieName: 'sessionId',
     cookie: { path: '/', domain: null, secure: 'auto', httpOnly: true, sameSite: 'lax', partitioned: false, persistent: true }

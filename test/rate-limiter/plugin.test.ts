@@ -6,10 +6,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import rateLimit from '@fastify/rate-limit'
 import Fastify from 'fastify'
-import type { FastifyReply } from 'fastify'
+import type { FastifyInstance, FastifyReply } from 'fastify'
 import t from 'tap'
 import rateLimiter from '../../plugins/rate-limiter/index.ts'
 import { ReplyFields } from '../../plugins/rate-limiter/reply-fields.ts'
+import { memoryFor } from '../../plugins/shared-memory/index.ts'
 import swoole from '../../plugins/swoole.ts'
 
 t.test('a route that says so is limited, and both kinds of fields tell how the client stands', async t => {
@@ -217,6 +218,33 @@ t.test('HEAD has buckets of its own where its limit is another, whichever is add
   t.strictSame(await statuses('/head-first'), [200, 200, 429, 200, 429])
   t.strictSame(await statuses('/alike'), [200, 200, 429, 429, 429])
   t.match((await fastify.inject({ method: 'HEAD', url: '/head-first' })).headers, { 'ratelimit-policy': '"HEAD /head-first";q=1;w=3600' })
+})
+
+t.test('memory that a limit cannot have is told of at the start', async t => {
+  const begin = async (use: (fastify: FastifyInstance) => unknown, maxKeys?: number) => {
+    const fastify = Fastify()
+    t.teardown(() => fastify.close())
+    memoryFor(fastify.server, 1024 * 1024)
+    await fastify.register(rateLimiter, { maxKeys })
+    await use(fastify)
+    await fastify.ready()
+  }
+  const full = { code: 'FST_SWOOLE_MEMORY_FULL', message: /raise memory\.size/ }
+  const limited = (fastify: FastifyInstance) => fastify.get('/', { config: { rateLimiter: true } }, async () => 'yes')
+  await t.rejects(begin(limited, 100_000), full)
+  await t.rejects(begin((fastify) => fastify.register(rateLimit, { store: fastify.rateLimiter.Store }), 100_000), full)
+  await t.resolves(begin(() => {}, 100_000), 'without a limit none is taken')
+  await t.resolves(begin(limited), 'by default, as many keys are remembered as fit')
+})
+
+t.test('in a small memory all that has its defaults fits together', async t => {
+  for (const size of ['2mb', '16mb']) {
+    const fastify = Fastify()
+    t.teardown(() => fastify.close())
+    await fastify.register(swoole, { memory: { size }, session: { secret: 'a secret of at least 32 characters' }, rateLimiter: { global: true } })
+    fastify.get('/', async () => await fastify.cache.get('key', async () => 'yes'))
+    t.equal((await fastify.inject('/')).body, 'yes', size)
+  }
 })
 
 t.test('a key may come later; one that fails, or is none, is the fault of the application', async t => {

@@ -30,11 +30,11 @@ export const rateLimiter = {
       default: false
     },
     maxKeys: {
-      type: 'integer',
+      type: ['integer', 'null'],
       minimum: 1,
       maximum: 10_000_000,
-      description: 'Clients that are remembered at once, about 48 bytes each; the least recently seen go for others.',
-      default: 100_000
+      description: 'Clients that are remembered at once, about 48 bytes each; null is 100,000, or as many as an eighth of memory.size has room for. The least recently seen go for others.',
+      default: null
     },
     headers: {
       type: 'string',

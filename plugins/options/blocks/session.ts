@@ -1,4 +1,4 @@
-import { bytesSchema } from '../bytes.ts'
+import { bytesOrNullSchema, bytesSchema } from '../bytes.ts'
 import { durationSchema } from '../duration.ts'
 
 const SHORTEST_SECRET = 32
@@ -38,11 +38,11 @@ export const session = {
       default: false
     },
     size: {
-      ...bytesSchema,
+      ...bytesOrNullSchema,
       minimum: 262_144,
       maximum: 4_294_967_296,
-      description: 'Bytes of the shared memory for all sessions; when they are full, the least recently used session goes.',
-      default: '8mb'
+      description: 'Bytes of the shared memory for all sessions; null is 8 MiB, or an eighth of memory.size if that is less. When they are full, the least recently used session goes.',
+      default: null
     },
     maxBytes: {
       ...bytesSchema,
