@@ -5,7 +5,7 @@ import cache from './cache/index.ts'
 import { NoLauncherError, NodeUnsupportedError, OptionsInvalidError } from './errors.ts'
 import health from './health/index.ts'
 import lock from './lock/index.ts'
-import { mergeOptions, resolveOptions } from './options/index.ts'
+import { mergeOptions, requireEnvironment, resolveOptions } from './options/index.ts'
 import type { ResolvedOptions, SwooleOptions } from './options/index.ts'
 import queue from './queue/index.ts'
 import rateLimiter, { BYTES_PER_KEY } from './rate-limiter/index.ts'
@@ -67,7 +67,7 @@ const OLDEST_NODE = [22, 22] as const
 const swoole: FastifyPluginAsync<SwooleOptions> = async (fastify, given) => {
   requireNode()
   const launcher = launcherRuntime()
-  const all = mergeOptions(given, (launcher?.given ?? {}) as SwooleOptions)
+  const all = mergeOptions(given, (launcher?.given ?? requireEnvironment(process.env)) as SwooleOptions)
   const options = resolveOptions(all, 'the options of the plugin fastify-swoole')
   if (launcher !== undefined) warnOfLateOptions(fastify.log, given, launcher)
   const memory = memoryFor(fastify.server, options.memory.size)

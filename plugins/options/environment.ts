@@ -1,3 +1,4 @@
+import { OptionsInvalidError } from '../errors.ts'
 import { leaves, mayBeFalse, objectSchema, root, schemaAt, typeNames } from './leaves.ts'
 import type { SchemaNode } from './leaves.ts'
 import { nearestName } from './nearest.ts'
@@ -40,6 +41,17 @@ export function readEnvironment (env: NodeJS.ProcessEnv): { options: SwooleOptio
 
   const spell = (path: readonly string[]) => names.get(path.join('.')) ?? names.get(path.slice(0, -1).join('.')) ?? environmentName(path)
   return { options, problems: [...problems, ...findProblems(options, 'the environment', spell)] }
+}
+
+/**
+ * The options that the environment sets where no launcher reads them. `PORT` is not one of them: it is for whoever listens.
+ *
+ * @throws FST_SWOOLE_OPTIONS_INVALID with one line for each problem
+ */
+export function requireEnvironment (env: NodeJS.ProcessEnv): SwooleOptions {
+  const { options, problems } = readEnvironment({ ...env, PORT: undefined })
+  if (problems.length > 0) throw new OptionsInvalidError(problems.join('\n'))
+  return options
 }
 
 function settablePaths (): Map<string, readonly string[]> {

@@ -1,8 +1,11 @@
+import Fastify from 'fastify'
 import t from 'tap'
 import { environmentName } from '../../plugins/options/environment.ts'
 import { loadConfiguration, resolveOptions } from '../../plugins/options/index.ts'
 import { leaves } from '../../plugins/options/leaves.ts'
 import type { Leaf } from '../../plugins/options/leaves.ts'
+import swoole from '../../plugins/swoole.ts'
+import type { SwooleOptions } from '../../plugins/swoole.ts'
 
 const project = t.testdir({})
 
@@ -110,4 +113,24 @@ t.test('PORT is http.port, unless our own variable is set', async t => {
 
 t.test('other variables, and the launcher\'s own, are left alone', async t => {
   t.strictSame(await read({ HOME: '/root', FASTIFY_PORT: '1', FASTIFY_SWOOLE_INTERNAL_SLOT: 'x' }), resolveOptions({}))
+})
+
+t.test('without the launcher the plugin reads it, before what it is registered with', async t => {
+  const { env: outside } = process
+  t.teardown(() => { process.env = outside })
+  const register = async (env: Record<string, string>, given: SwooleOptions = {}) => {
+    process.env = { ...outside, ...env }
+    const fastify = Fastify()
+    t.teardown(() => fastify.close())
+    await fastify.register(swoole, given)
+    return fastify.swoole.options
+  }
+  const secret = 'a secret of at least 32 characters'
+  t.match(await register({ FASTIFY_SWOOLE_SESSION_SECRET: secret }, { session: { ttl: '2h' } }), { session: { secret, ttl: 7_200_000 } })
+  t.match(await register({ FASTIFY_SWOOLE_CACHE_TTL: '1m', FASTIFY_SWOOLE_HEALTH: 'false' }, { cache: { ttl: '5m' }, health: {} }), { cache: { ttl: 60_000 }, health: false })
+  await t.rejects(register({ FASTIFY_SWOOLE_CACHE_TTL: 'soon', FASTIFY_SWOOLE_CASH_TTL: '1m' }), {
+    code: 'FST_SWOOLE_OPTIONS_INVALID',
+    message: /FASTIFY_SWOOLE_CASH_TTL sets no option.*\n.*FASTIFY_SWOOLE_CACHE_TTL is "soon"/
+  })
+  t.match(await register({ PORT: '\\\\.\\pipe\\app' }), { http: { port: 9501 } }, 'PORT is for whoever listens')
 })
