@@ -9,8 +9,6 @@ const SPINS_BEFORE_LOOK = 64
 const SLEEP_AFTER_LOOKS = 4
 const SLEEP_MS = 0.05
 
-/** Guards that one worker is inside of at once, at most; a power of 2. */
-const MOST_INSIDE = 8
 /** In a tag: never that of a living worker. */
 const ABANDONED = 1 << 31
 
@@ -31,8 +29,11 @@ export class Guard {
   #region: Region
   #words: Int32Array
   #tag: number
-  readonly #entered: number[] = Array(MOST_INSIDE).fill(0)
+  /** Those that this worker is inside of, the first `#inside` of them. */
+  readonly #entered: number[] = [0, 0, 0, 0]
   #inside = 0
+  /** Those that are still entered, or look so, though one that was entered before them has been left: an exception passed them. */
+  readonly #leaked: number[] = []
 
   constructor (region: Region, slot: SlotIdentity) {
     this.#region = region
@@ -42,19 +43,19 @@ export class Guard {
 
   /** True: the last one died inside. */
   enter (word: number): boolean {
-    this.#entered[this.#inside++ & MOST_INSIDE - 1] = word
+    this.#entered[this.#inside++] = word
     return Atomics.compareExchange(this.#words, word, 0, this.#tag) !== 0 && this.#enterBusy(word)
   }
 
   leave (word: number): void {
     storeRelease(this.#words, word, 0)
-    this.#inside--
+    if (this.#entered[--this.#inside] !== word) this.#leak(word)
   }
 
   /** The same, and everybody sees what was written before this returns: for what is read without the guard. */
   leaveSeen (word: number): void {
     Atomics.store(this.#words, word, 0)
-    this.#inside--
+    if (this.#entered[--this.#inside] !== word) this.#leak(word)
   }
 
   /**
@@ -62,9 +63,23 @@ export class Guard {
    * as if this worker had died there. For a turn of the event loop, which nobody begins inside.
    */
   abandon (): void {
-    if (this.#inside === 0) return
-    for (const word of this.#entered.slice(0, this.#inside)) Atomics.compareExchange(this.#words, word, this.#tag, this.#tag | ABANDONED)
+    if (this.#inside === 0 && this.#leaked.length === 0) return
+    for (const word of [...this.#leaked, ...this.#entered.slice(0, this.#inside)]) Atomics.compareExchange(this.#words, word, this.#tag, this.#tag | ABANDONED)
     this.#inside = 0
+    this.#leaked.length = 0
+  }
+
+  /** Those that were entered after this one have not been left before it. */
+  #leak (word: number): void {
+    const at = this.#entered.lastIndexOf(word, Math.max(0, this.#inside))
+    if (at !== -1) {
+      this.#leaked.push(...this.#entered.slice(at + 1, this.#inside + 1))
+      this.#inside = at
+      return
+    }
+    // It was not an exception, and this one is left now.
+    this.#inside++
+    this.#leaked.splice(this.#leaked.indexOf(word) >>> 0, 1)
   }
 
   #enterBusy (word: number): boolean {

@@ -62,6 +62,43 @@ t.test('what a worker failed inside of it gives up, and nothing else', async t =
   t.equal(three.guard.enter(inner), false)
 })
 
+t.test('so it does with what an exception has passed on the way to a guard around it that was left', async t => {
+  const world = new World()
+  const [one, two] = [world.worker(), world.worker()]
+  const [outer, inner, other, more] = [holder(0), holder(1), holder(2), holder(3)]
+  const failInside = (around: number, word: number) => {
+    one.guard.enter(around)
+    try {
+      one.guard.enter(word)
+      throw new RangeError('a full stack')
+    } catch {
+      // It goes on.
+    } finally {
+      one.guard.leave(around)
+    }
+  }
+  failInside(outer, inner)
+  failInside(outer, other)
+  one.guard.enter(more)
+  one.guard.leaveSeen(more)
+  one.guard.abandon()
+  t.strictSame([outer, more].map((word) => two.guard.enter(word)), [false, false])
+  t.strictSame([inner, other].map((word) => two.guard.enter(word)), [true, true])
+})
+
+t.test('guards that are not left in the order in which they were entered are left', async t => {
+  const world = new World()
+  const [one, two] = [world.worker(), world.worker()]
+  const words = [holder(0), holder(1), holder(2)]
+  for (const word of words) one.guard.enter(word)
+  for (const word of words) one.guard.leave(word)
+  t.strictSame(words.map((word) => two.guard.enter(word)), [false, false, false])
+  one.guard.enter(holder(3))
+  one.guard.abandon()
+  t.strictSame(words.map((word) => world.region.i32[word]), words.map(() => two.slot.tag))
+  t.equal(two.guard.enter(holder(3)), true)
+})
+
 t.test('a worker whose stack is full inside, and that goes on, stops nobody', async t => {
   const world = new World()
   const [one, two] = [world.worker(), world.worker()]
