@@ -25,6 +25,8 @@ export interface EngineOptions {
   /** Of the largest one. */
   maxBytes: number
   log: Log
+  /** Undefined: that of the plugin. */
+  name?: string | undefined
 }
 
 /** How a session stood when it was last read or written: what a change is measured by. */
@@ -69,9 +71,9 @@ export class SharedSessions {
   /** By the session object; 'gone', when it was found to have been destroyed. */
   readonly #readings = new WeakMap<object, Reading | 'gone'>()
 
-  /** With another `size` it is another memory, so that new code may change it. Throws FST_SWOOLE_MEMORY_FULL. */
+  /** With another `size` it is another memory, so that new code may change it. Throws FST_SWOOLE_NAME_INVALID, _MEMORY_FULL. */
   constructor (memory: SharedMemory, options: EngineOptions) {
-    const name = `${options.size} bytes`
+    const name = options.name === undefined ? `${options.size} bytes` : `${options.name}, ${options.size} bytes`
     this.#entries = new SharedEntries(memory, { type: 'sessions', name, bytes: options.size, eviction: 'lru' })
     this.#space = this.#entries.space('sessions')
     this.#evictions = new EvictionReport(memory, name, options.log)

@@ -1,6 +1,8 @@
 import { EventEmitter } from 'node:events'
+import { OptionsInvalidError } from '../errors.ts'
 import { requireNames, resolveOptions } from '../options/index.ts'
 import type { Bytes, Duration, ResolvedOptions } from '../options/index.ts'
+import { showValue } from '../options/show.ts'
 import type { EntriesStats, SharedMemory } from '../shared-memory/index.ts'
 import type { SessionLike } from './cookie.ts'
 import type { Log } from './evictions.ts'
@@ -14,6 +16,8 @@ export interface StoreOptions {
   ttl?: Duration | undefined
   /** Bytes of the shared memory for all sessions, at least 256 KiB, or a string such as '64mb'; by default 8 MiB, or an eighth of that memory if it is less. */
   size?: Bytes | null | undefined
+  /** Stores of one name and one size, in all workers, have the same sessions; those of another name have their own, in memory of their own. */
+  name?: string | undefined
   /** Of the largest session; by default 64 KiB. */
   maxBytes?: Bytes | undefined
   /** Told of what was lost: sessions that went for others, or could not be read. */
@@ -26,7 +30,7 @@ type ResolvedBlock = Exclude<ResolvedOptions['session'], false>
 type Callback = (error?: unknown) => void
 type SessionCallback = (error: unknown, session?: any) => void
 
-const NAMES = ['ttl', 'size', 'maxBytes', 'log']
+const NAMES = ['ttl', 'size', 'maxBytes', 'log', 'name']
 const NO_LOG = { warn () {} }
 
 /**
@@ -43,13 +47,14 @@ const NO_LOG = { warn () {} }
 export class SessionStore extends EventEmitter {
   readonly #sessions: SharedSessions
 
-  /** Throws FST_SWOOLE_OPTIONS_INVALID, FST_SWOOLE_MEMORY_FULL. */
+  /** Throws FST_SWOOLE_OPTIONS_INVALID, _NAME_INVALID, _MEMORY_FULL. */
   constructor (memory: SharedMemory, options: StoreOptions = {}) {
     super()
     requireNames('The options of the session store', options, NAMES)
-    const { log = NO_LOG, ...given } = options
+    const { log = NO_LOG, name, ...given } = options
+    if (name !== undefined && (typeof name !== 'string' || name === '')) throw new OptionsInvalidError(`name in the options of the session store is ${showValue(name)}, but must be a string of at least one character`)
     const { ttl, size, maxBytes } = resolveOptions({ session: given }).session as ResolvedBlock
-    this.#sessions = new SharedSessions(memory, { ttl, size: size ?? defaultSize(memory.region.bytes), maxBytes, log })
+    this.#sessions = new SharedSessions(memory, { ttl, size: size ?? defaultSize(memory.region.bytes), maxBytes, log, name })
   }
 
   get (id: string, callback: SessionCallback): void {

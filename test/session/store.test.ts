@@ -273,6 +273,18 @@ t.test('clear destroys all, and stores of one memory are one', async t => {
   t.equal(await other.length(), 0)
 })
 
+t.test('stores of other names have sessions of their own, also of one size', async t => {
+  const { memory, get, set } = open()
+  const [admins, same, guests] = ['admins', 'admins', 'guests'].map((name) => promises(new SessionStore(memory, { size: MEBIBYTE, name })))
+  await set('a', { n: 1 })
+  await admins!.set('a', { n: 2 })
+  t.equal((await get('a')).n, 1)
+  t.equal((await same!.get('a')).n, 2)
+  t.equal(await guests!.get('a'), undefined)
+  for (const name of ['', 5, null]) t.throws(() => open({ name: name as string }), { code: 'FST_SWOOLE_OPTIONS_INVALID' }, `${name}`)
+  t.throws(() => open({ name: 'x'.repeat(1025) }), { code: 'FST_SWOOLE_NAME_INVALID' })
+})
+
 t.test('options are those of the plugin, and what is none of them is an error at once', async t => {
   const refused: Array<[object, RegExp]> = [
     [{ ttl: NaN }, /session.ttl is NaN/], [{ ttl: 'soon' }, /session.ttl/], [{ ttl: 0 }, /session.ttl/], [{ size: 100 }, /session.size is 100/],
