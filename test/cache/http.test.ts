@@ -58,6 +58,21 @@ t.test('true keeps for the plugin\'s time, and other URLs and hosts have answers
   t.match((await app.fastify.inject('/')).headers, { [STATUS]: /hit; ttl=3[56]\d\d/ })
 })
 
+t.test('a part of a URL is not taken for one of its host, nor one URL for another that is rewritten to the same', async t => {
+  const app = await makeApp(t, { rewriteUrl: ({ url, headers }) => (url ?? '').replace(/^\/tenants\/\w+/, (tenant) => { headers['x-tenant'] = tenant; return '' }) })
+  let refused = 0
+  const refuse = async ({ headers }: { headers: Record<string, unknown> }) => { if (headers['x-api-key'] !== 'right') throw Object.assign(new Error(`no ${++refused}`), { statusCode: 401 }) }
+  app.fastify.get('/internal/:id', { config: { cache: true }, preHandler: refuse }, async () => 'secret')
+  app.fastify.get('/:page', { config: { cache: true } }, async ({ headers, url }) => `public ${headers['x-tenant'] ?? ''} ${url}`)
+  const { fastify } = app
+  t.equal((await fastify.inject({ url: '/internal/7', headers: { host: 'example.com', 'x-api-key': 'right' } })).body, 'secret')
+  for (const host of ['example.com/internal', 'example.com\\internal', 'example.com?internal', 'example.com/internal ']) {
+    t.equal((await fastify.inject({ url: '/7', headers: { host } })).body, 'public  /7', host)
+  }
+  for (const tenant of ['ann', 'bob', 'ann', 'bob']) t.equal((await fastify.inject(`/tenants/${tenant}/page`)).body, `public /tenants/${tenant} /page`)
+  t.match((await fastify.inject('/tenants/ann/page')).headers[STATUS], /hit/)
+})
+
 t.test('behind a proxy that is trusted, the host and protocol that it tells of count', async t => {
   const app = await makeApp(t, { trustProxy: true })
   count(app, '/', true)
@@ -171,6 +186,47 @@ t.test('a request that changes something at a URL removes its answers when it ha
   }
 })
 
+t.test('so it does when its handler answers past Fastify', async t => {
+  const app = await makeApp(t)
+  count(app, '/', true)
+  app.fastify.post('/', (_request, reply) => {
+    reply.hijack()
+    reply.raw.writeHead(204).end()
+  })
+  app.fastify.put('/', (_request, reply) => {
+    reply.raw.statusCode = 500
+    reply.raw.end()
+  })
+  app.fastify.patch('/', (_request, reply) => { reply.raw.end() })
+  t.strictSame(await runsSeen(app, '/', '/'), [1, 1])
+  await app.fastify.inject({ method: 'PUT', url: '/' })
+  t.strictSame(await runsSeen(app, '/'), [1])
+  for (const [method, runs] of [['POST', 2], ['PATCH', 3]] as const) {
+    await app.fastify.inject({ method, url: '/' })
+    t.strictSame(await runsSeen(app, '/', '/'), [runs, runs])
+  }
+})
+
+t.test('what is wrong with a request does not remove the answer that others have', async t => {
+  const app = await makeApp(t)
+  let runs = 0
+  app.fastify.get('/', { config: { cache: { ttl: '1h' } } }, async ({ headers }, reply) => {
+    runs++
+    const status = Number(headers['x-status'] ?? 200)
+    return reply.code(status).send(String(status))
+  })
+  t.equal((await app.fastify.inject('/')).body, '200')
+  for (const status of ['400', '401', '403', '406', '429']) {
+    t.equal((await app.fastify.inject({ url: '/', headers: { 'cache-control': 'no-cache', 'x-status': status } })).body, status)
+    t.match((await app.fastify.inject('/')).headers[STATUS], /hit/, status)
+  }
+  for (const status of ['404', '410']) {
+    await app.fastify.inject({ url: '/', headers: { 'cache-control': 'no-cache', 'x-status': status } })
+    t.notMatch((await app.fastify.inject('/')).headers[STATUS], /hit/, status)
+  }
+  t.equal(runs, 10)
+})
+
 t.test('tags remove the answers that have them', async t => {
   const app = await makeApp(t)
   count(app, '/fixed', { tags: ['links'] })
@@ -215,7 +271,7 @@ t.test('a damaged answer is a miss, is removed and logged', async t => {
   const app = await makeApp(t)
   count(app, '/', true)
   await runsSeen(app, '/')
-  const key = 'http://localhost:80/'
+  const key = 'http://localhost:80\n/'
   const { value } = app.store.look(app.store.answers, key, Date.now())!
   for (let at = 0; at < (value as Buffer).length; at += 7) {
     const damaged = Buffer.from(value as Buffer)

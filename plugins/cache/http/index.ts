@@ -34,6 +34,7 @@ const SAFE = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'QUERY', 'SEARCH', 'PRO
  */
 export function cacheAnswers (fastify: FastifyInstance, store: () => CacheStore, defaultTtlMs = DEFAULT_TTL_MS): void {
   const refreshes = new Refreshes(fastify)
+  const answered = new WeakSet<FastifyRequest>()
   let isUsed = false
 
   fastify.addHook('onRoute', function (route) {
@@ -47,6 +48,7 @@ export function cacheAnswers (fastify: FastifyInstance, store: () => CacheStore,
       this.after(() => keepLast(route, answer))
     } else if ([route.method].flat().some((method) => !SAFE.has(method))) {
       route.onSend = [...[route.onSend ?? []].flat(), invalidate]
+      route.onResponse = [...[route.onResponse ?? []].flat(), invalidateHijacked]
     }
   })
 
@@ -83,7 +85,14 @@ export function cacheAnswers (fastify: FastifyInstance, store: () => CacheStore,
         request.log.error({ err: error, url: request.url }, 'the answers of a URL that was changed could not be removed from the cache')
       }
     }
+    answered.add(request)
     done(null, payload)
+  }
+
+  /** For an answer that its handler sent past Fastify, which is seen when its client has it. */
+  function invalidateHijacked (request: FastifyRequest, reply: FastifyReply, done: () => void): void {
+    if (answered.has(request)) return done()
+    invalidate(request, { statusCode: reply.raw.statusCode } as FastifyReply, undefined, () => done())
   }
 }
 
