@@ -1,11 +1,13 @@
 import { once } from 'node:events'
 import { request } from 'node:http'
 import type { ServerResponse } from 'node:http'
+import { connect } from 'node:net'
 import type { AddressInfo } from 'node:net'
 import { PassThrough, Readable } from 'node:stream'
+import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { get } from '../support/load.ts'
-import { makeApp } from './http-app.ts'
+import { makeApp, setClock } from './http-app.ts'
 import type { App } from './http-app.ts'
 
 const STATUS = 'cache-status'
@@ -212,6 +214,74 @@ t.test('what is too large is passed on whole and not kept, and one that breaks i
     await t.rejects(get(port, '/short'))
   }
   t.match((await get(port, '/large')).headers, { [STATUS]: 'fastify-swoole; fwd=miss' }, 'and others do not wait for the next')
+})
+
+t.test('a client that does not read holds nobody up, nor makes an answer younger than it is', async t => {
+  const app = await makeApp(t)
+  const part = Buffer.alloc(64 * 1024, 'x')
+  // More than sockets hold, and less than a quarter of the cache.
+  const parts = Math.floor(app.store.maxBytes / part.length) - 1
+  let runs = 0
+  const door = makeDoor()
+  app.fastify.get('/stream', { config: { cache: true } }, async (_request, reply) => {
+    runs++
+    return reply.send(Readable.from(Array.from({ length: parts }, () => part)))
+  })
+  app.fastify.get('/poll', async () => { await door.pass(); return 'polled' })
+  const port = await listen(app)
+  for (const before of ['', 'GET /poll HTTP/1.1\r\nhost: a\r\n\r\n']) {
+    app.store.delete(app.store.answers, `http://127.0.0.1:${port}\n/stream`)
+    const socket = connect(port, '127.0.0.1').pause()
+    socket.write(`${before}GET /stream HTTP/1.1\r\nhost: 127.0.0.1:${port}\r\n\r\n`)
+    const asked = runs + 1
+    while (runs < asked) await turn()
+    const { body, headers } = await get(port, '/stream')
+    t.equal(body.length, parts * part.length)
+    t.match(headers[STATUS], /hit|collapsed/)
+    t.equal(runs, asked)
+    socket.destroy()
+  }
+  door.open()
+})
+
+t.test('an answer is as old as its head, however long its body took', async t => {
+  const clock = setClock(t)
+  const app = await makeApp(t)
+  const bodies: PassThrough[] = []
+  app.fastify.get('/', { config: { cache: { ttl: '60s' } } }, async (_request, reply) => {
+    const body = new PassThrough()
+    bodies.push(body)
+    return reply.send(body)
+  })
+  const port = await listen(app)
+  for (const [seconds, status] of [[20, /hit; ttl=(39|40)$/], [70, /uri-miss; stored/]] as const) {
+    app.store.delete(app.store.answers, `http://127.0.0.1:${port}\n/`)
+    const first = get(port, '/')
+    const had = bodies.length
+    while (bodies.length === had) await turn()
+    bodies.at(-1)!.write('begun, ')
+    await sleep(50)
+    clock.advance(seconds * 1000)
+    bodies.at(-1)!.end('ended')
+    t.equal((await first).body, 'begun, ended')
+    const second = get(port, '/')
+    await sleep(50)
+    bodies.at(-1)!.end()
+    t.match((await second).headers, { [STATUS]: status, ...(seconds === 20 && { age: /^20|21$/ }) })
+  }
+})
+
+t.test('what is wrong with the tags of an answer does not make those who wait go one by one', async t => {
+  const app = await makeApp(t)
+  const door = makeDoor()
+  app.fastify.get('/', { config: { cache: { tags: (async () => ['a']) as never } } }, async () => { await door.pass(); return 'made' })
+  const port = await listen(app)
+  const answers = Array.from({ length: 5 }, () => get(port, '/'))
+  await door.arrived(1)
+  await sleep(100)
+  door.open()
+  for (const { body } of await Promise.all(answers)) t.equal(body, 'made')
+  t.match(app.logged.join(''), /could not be kept/)
 })
 
 t.test('what has trailers or no end is not kept, nor waited for', async t => {

@@ -82,6 +82,32 @@ t.test('a cookie is never kept, in whichever hook it is set', async t => {
   }
 })
 
+t.test('what middlewares set as the head goes out is seen', async t => {
+  const app = await makeApp(t)
+  const { fastify } = app
+  // As the package on-headers does, for express-session and others.
+  fastify.addHook('onRequest', async ({ headers }, { raw }) => {
+    const { writeHead } = raw
+    raw.writeHead = function (...args: Parameters<typeof writeHead>) {
+      const name = headers['x-late']
+      if (typeof name === 'string') raw.setHeader(name, name === 'cache-control' ? 'private' : 'session=of-ann')
+      return writeHead.apply(raw, args)
+    } as typeof writeHead
+  })
+  fastify.get('/', { config: { cache: true } }, async ({ headers }) => `of ${headers['x-user']}`)
+  for (const late of ['set-cookie', 'cache-control']) {
+    const ann = await fastify.inject({ url: '/', headers: { 'x-late': late, 'x-user': 'ann' } })
+    t.hasProp(ann.headers, late)
+    t.notMatch((await fastify.inject({ url: '/', headers: { 'x-user': 'bob' } })).body, 'ann')
+    await app.store.delete(app.store.answers, 'http://localhost:80\n/')
+  }
+  const { headers: { etag } } = await fastify.inject({ url: '/', headers: { 'x-user': 'ann' } })
+  await app.store.delete(app.store.answers, 'http://localhost:80\n/')
+  const unchanged = await fastify.inject({ url: '/', headers: { 'x-user': 'ann', 'x-late': 'set-cookie', 'if-none-match': String(etag) } })
+  t.match(unchanged, { statusCode: 304, headers: { 'set-cookie': 'session=of-ann' } })
+  t.equal((await fastify.inject({ url: '/', headers: { 'x-user': 'bob' } })).body, 'of bob')
+})
+
 t.test('an answer is kept as it went out, whichever hook compressed it, and for those who take that', async t => {
   const app = await makeApp(t)
   let runs = 0

@@ -50,6 +50,7 @@ class Keeping implements Listener {
   readonly #conditions: Fields
   #status = 0
   #headers: Fields = {}
+  #madeMs = 0
   #freshness: Freshness | undefined
 
   constructor (store: CacheStore, route: CachedRoute, request: FastifyRequest, reply: FastifyReply, lead: Lead) {
@@ -66,6 +67,7 @@ class Keeping implements Listener {
     const nowMs = Date.now()
     this.#status = status
     this.#headers = headers
+    this.#madeMs = nowMs
     this.#freshness = freshnessOf(status, headers, this.#route.freshness)
     const isKept = this.#freshness !== undefined && Number(headers['content-length'] ?? 0) <= this.#store.maxBytes
     if (status >= 500 && kept !== undefined && mayStandForError(kept, nowMs)) {
@@ -74,6 +76,10 @@ class Keeping implements Listener {
     }
     const unchanged = status === 200 && isUnchanged(this.#conditions, headers) ? { status: 304, headers: withoutBody(headers) } : undefined
     return { isKept, cacheStatus: forwardStatus(forward, { isStored: isKept }), instead: unchanged }
+  }
+
+  mayKeep (headers: Fields): boolean {
+    return freshnessOf(this.#status, headers, this.#route.freshness) !== undefined
   }
 
   finished (body: RecordedBody): void {
@@ -85,6 +91,7 @@ class Keeping implements Listener {
       else if (body !== 'left') leave = this.#refuse(body === 'broken off' || this.#status >= 500)
     } catch (error) {
       this.#store.log.error({ err: error, key: place.key }, 'an answer could not be kept in the cache')
+      leave = () => this.#store.leave(flight, { alone: true })
     }
     try {
       this.#store.flights.end(flight, leave)
@@ -100,10 +107,13 @@ class Keeping implements Listener {
     headers.etag ??= entityTagOf(body)
     const bytes = encodeAnswer({ status: this.#status, headers, staleMs, errorMs, body } satisfies Answer)
     const tags = this.#route.tagsOf(this.#request)
-    const nowMs = Date.now()
-    const key = this.#keyFor(nowMs)
+    // Its body may have taken long.
+    const nowMs = this.#madeMs
+    const longestMs = ttlMs + Math.max(staleMs, errorMs)
+    if (nowMs + longestMs <= Date.now()) return
+    const key = this.#keyFor(Date.now())
     if (key === undefined) return
-    const outcome = this.#store.write(place.space, key, bytes, { nowMs, ttlMs, staleMs: Math.max(staleMs, errorMs), tags, flight, sinceEpoch: epoch })
+    const outcome = this.#store.write(place.space, key, bytes, { nowMs, ttlMs, staleMs: longestMs - ttlMs, tags, flight, sinceEpoch: epoch })
     if (outcome === 'too large') this.#pass(PASS_MS)
   }
 
@@ -149,7 +159,8 @@ class Keeping implements Listener {
   }
 }
 
-export const isFailure = (status: number): boolean => status >= 500 || status === 401 || status === 403 || status === 429
+/** It tells of the request, or of a fault, and not that what was there is gone. */
+export const isFailure = (status: number): boolean => status >= 400 && status !== 404 && status !== 410
 
 /** A handler that answers 304 would leave nothing to keep: whether the client has the answer is found out when it is there. */
 function takeConditions (headers: Fields): Fields {

@@ -14,6 +14,8 @@ export interface Plan {
 export interface Listener {
   /** The head is known, and on its way out. Called again when the head could not be sent. */
   planFor (status: number, headers: Fields): Plan
+  /** Whether the body is still wanted, with what others have set as the head went out. */
+  mayKeep (headers: Fields): boolean
   /** Called once, before the client has all of it. */
   finished (body: RecordedBody): void
 }
@@ -80,15 +82,19 @@ export class Recording {
     this.#isHeaded = true
     this.#instead = plan.instead
     this.#promisedBytes = headers['content-length'] === undefined ? undefined : Number(headers['content-length'])
-    this.#isKept = plan.isKept
-    if (!plan.isKept) this.#finish('unwanted')
+    this.#isKept = plan.isKept && this.#listener.mayKeep({ ...headers, ...raw.getHeaders() } as Fields)
+    if (!this.#isKept) this.#finish('unwanted')
     return raw
   }
 
   #write = (chunk: Chunk, encoding?: BufferEncoding | Callback, callback?: Callback): boolean => {
     this.#requireHead()
     this.#collect(chunk, encoding)
-    if (this.#instead === undefined || this.#isEnded) return this.#sent.write.call(this.#raw, chunk, encoding as BufferEncoding, callback)
+    if (this.#instead === undefined || this.#isEnded) {
+      const takesMore = this.#sent.write.call(this.#raw, chunk, encoding as BufferEncoding, callback)
+      // All of what is kept is in memory anyway: whoever makes it does not wait for this client, and so nobody else does.
+      return takesMore || this.#isKept
+    }
     const done = typeof encoding === 'function' ? encoding : callback
     if (done !== undefined) process.nextTick(done)
     return true
