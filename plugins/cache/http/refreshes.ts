@@ -11,6 +11,8 @@ import type { CachedRoute } from './route-options.ts'
 const TICKET = 'x-fastify-swoole-refresh'
 /** Then another worker may try. */
 const LONGEST_MS = 30_000
+/** An answer that could not be renewed is left alone for so long. */
+const REST_MS = 1000
 
 /** Of the connection, or about the answer that the client has. */
 const NOT_PASSED_ON = /^(?::|if-|proxy-)|^(?:connection|keep-alive|transfer-encoding|content-length|te|expect|upgrade|http2-settings|cache-control|pragma)$/
@@ -23,12 +25,14 @@ const NOT_PASSED_ON = /^(?::|if-|proxy-)|^(?:connection|keep-alive|transfer-enco
 export class Refreshes {
   readonly #fastify: FastifyInstance
   readonly #tickets = new Map<string, { lead: Lead, protocol: string }>()
+  readonly #resting = new Set<string>()
 
   constructor (fastify: FastifyInstance) {
     this.#fastify = fastify
   }
 
   start (store: CacheStore, route: CachedRoute, request: FastifyRequest, stale: Place): void {
+    if (this.#resting.has(stale.key)) return
     try {
       this.#start(store, route, request, stale)
     } catch (error) {
@@ -59,12 +63,15 @@ export class Refreshes {
     const ticket = randomBytes(16).toString('hex')
     this.#tickets.set(ticket, { lead: { place, flight, epoch }, protocol: request.protocol })
     const timer = setTimeout(() => store.flights.end(flight), LONGEST_MS).unref()
+    const fail = (fields: object, why: string) => {
+      this.#resting.add(key)
+      setTimeout(() => this.#resting.delete(key), REST_MS).unref()
+      store.log.warn({ key, ...fields }, `a stale answer could not be renewed${why}`)
+    }
     this.#ask(request, ticket).then(({ statusCode }) => {
-      if (this.#tickets.has(ticket)) store.log.warn({ key, statusCode }, 'a stale answer could not be renewed: the request for another did not come to its handler')
-      else if (statusCode >= 500) store.log.warn({ key, statusCode }, 'a stale answer could not be renewed: its handler failed')
-    }, (error) => {
-      store.log.warn({ key, err: error }, 'a stale answer could not be renewed')
-    }).finally(() => {
+      if (this.#tickets.has(ticket)) fail({ statusCode }, ': the request for another did not come to its handler')
+      else if (statusCode >= 500) fail({ statusCode }, ': its handler failed')
+    }, (error) => fail({ err: error }, '')).finally(() => {
       clearTimeout(timer)
       if (this.#tickets.delete(ticket)) store.flights.end(flight)
     })
