@@ -1,6 +1,6 @@
 import { CrashLoopError } from '../../plugins/errors.ts'
 import type { ResolvedOptions } from '../../plugins/options/index.ts'
-import { setSlotState } from '../../plugins/shared-memory/index.ts'
+import { Header, setSlotState } from '../../plugins/shared-memory/index.ts'
 import type { LauncherMemory } from '../../plugins/shared-memory/index.ts'
 import type { Distributor } from './distributor.ts'
 import type { FromWorker, StartMessage } from './messages.ts'
@@ -42,6 +42,8 @@ export class Fleet {
   readonly positions: Position[]
   readonly settings: FleetSettings
   generation = 1
+  /** The number of the code that runs, by which caches tell what is of older code. */
+  cacheReloads: number
   #memory: LauncherMemory
   #bells: string
   #distributor: Distributor | undefined
@@ -55,6 +57,7 @@ export class Fleet {
 
   constructor (settings: FleetSettings, memory: LauncherMemory, bells: string, distributor: Distributor | undefined, reporter: Reporter, events: FleetEvents) {
     this.settings = settings
+    this.cacheReloads = nextCacheReloads(memory)
     this.#memory = memory
     this.#bells = bells
     this.#distributor = distributor
@@ -90,7 +93,7 @@ export class Fleet {
   }
 
   async #bringUp (position: Position): Promise<void> {
-    position.current = this.start(position, this.generation)
+    position.current = this.start(position)
     await position.current.ready
     this.admit(position.current)
   }
@@ -102,9 +105,9 @@ export class Fleet {
     return result
   }
 
-  start (position: Position, generation: number): WorkerProcess {
+  start (position: Position, generation = this.generation, cacheReloads = this.cacheReloads): WorkerProcess {
     const { app, project, httpWorkers, taskWorkers, options, given, reportFiles } = this.settings
-    const slot = this.#memory.claim(position.role, position.workerId, generation)
+    const slot = this.#memory.claim(position.role, position.workerId, generation, cacheReloads)
     const message: StartMessage = {
       type: 'start',
       app,
@@ -123,6 +126,11 @@ export class Fleet {
     this.#all.add(worker)
     worker.gone.then((exit) => this.#gone(position, worker, exit))
     return worker
+  }
+
+  /** A number for code that is not to see what the caches have of older code; no other code has had it, also when its workers did not come. */
+  nextCacheReloads (): number {
+    return nextCacheReloads(this.#memory)
   }
 
   /** Gives a ready worker its share of the connections. */
@@ -166,7 +174,7 @@ export class Fleet {
     clearTimeout(position.restart)
     position.restart = setTimeout(() => {
       if (this.#isStopping || position.current !== undefined || position.next !== undefined) return
-      const worker = position.current = this.start(position, this.generation)
+      const worker = position.current = this.start(position)
       // If it does not become ready it dies, and that is handled where every death is.
       worker.ready.then(() => this.admit(worker), () => {})
     }, delayMs)
@@ -178,7 +186,7 @@ export class Fleet {
       const position = this.positions.find(({ current }) => current === worker)
       if (position === undefined || this.#isStopping || worker.state !== 'ready') return
       this.#reporter.note(`worker ${worker.workerId} (process ${worker.pid}) is replaced: ${reason}`)
-      position.next = this.start(position, this.generation)
+      position.next = this.start(position)
       try {
         await position.next.ready
         this.replace(position)
@@ -250,3 +258,5 @@ export class Fleet {
 
 /** 0 to 2 are the standard streams and 3 is the channel to the primary. */
 const INHERITED_MEMORY_FD = 4
+
+const nextCacheReloads = ({ memory }: LauncherMemory): number => Atomics.add(memory.region.i32, Header.CACHE_RELOADS, 1) + 1

@@ -138,8 +138,7 @@ class RunningPrimary implements Primary {
 
   reload ({ clearCache, clearOpcache, roles = ['http', 'task'] }: ReloadRequest, progress: (line: string) => void): Reload {
     const old = this.#clearCaches(clearCache, clearOpcache)
-    if (clearCache) this.#count(Header.CACHE_RELOADS)
-    const reload = rollingReload(this.#fleet, roles, progress)
+    const reload = rollingReload(this.#fleet, roles, clearCache, progress)
     const discard = () => old.forEach((folder) => folder.discard())
     reload.finished.then(discard, discard)
     return reload
@@ -160,7 +159,8 @@ class RunningPrimary implements Primary {
       case 'reload':
         if (!request.onlyCache) return this.reload(request, progress).finished
         this.#clearCaches(request.clearCache, request.clearOpcache).forEach((folder) => folder.discard())
-        if (request.clearCache) this.#count(Header.CACHE_CLEARS)
+        // The workers read it where they use it.
+        if (request.clearCache) Atomics.add(this.#memory.memory.region.i32, Header.CACHE_CLEARS, 1)
         return null
       case 'stop':
         return this.#shutDown({ force: request.force, code: 0, timeoutMs: request.timeoutMs, progress })
@@ -188,11 +188,6 @@ class RunningPrimary implements Primary {
       setAside(clearCache && cacheFolder !== null ? resolve(project, cacheFolder) : null),
       setAside(clearOpcache ? compileCache : null)
     ]
-  }
-
-  /** Tells the workers, who read it where they use it. */
-  #count (word: number): void {
-    Atomics.add(this.#memory.memory.region.i32, word, 1)
   }
 
   async #reloadForWorker (worker: WorkerProcess, id: number): Promise<void> {

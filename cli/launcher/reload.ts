@@ -18,20 +18,22 @@ export interface Reload {
  * take over together and the old ones leave. If one does not come, none takes over: not one request meets new code of a
  * reload that failed. See docs/decisions/0003-reload-beside.md.
  */
-export function rollingReload (fleet: Fleet, roles: Array<'http' | 'task'>, progress: (line: string) => void): Reload {
+export function rollingReload (fleet: Fleet, roles: Array<'http' | 'task'>, clearCache: boolean, progress: (line: string) => void): Reload {
   const startedAt = performance.now()
   const result = () => ({ generation: fleet.generation, durationMs: Math.round(performance.now() - startedAt) })
   const leaving: Array<Promise<unknown>> = []
 
   const swapped = fleet.inTurn(async () => {
     const positions = fleet.positions.filter(({ role }) => roles.includes(role))
-    // Only a reload of all is a new generation of the application.
-    const generation = positions.length === fleet.positions.length ? fleet.generation + 1 : fleet.generation
+    // Only a reload of all is a new generation of the application, whose caches all of its workers share.
+    const isAll = positions.length === fleet.positions.length
+    const generation = isAll ? fleet.generation + 1 : fleet.generation
+    const cacheReloads = isAll && clearCache ? fleet.nextCacheReloads() : fleet.cacheReloads
     try {
       for (const [n, position] of positions.entries()) {
         progress(`reloading ${n + 1}/${positions.length}`)
         if (fleet.isStopping) throw new StoppingError()
-        position.next = fleet.start(position, generation)
+        position.next = fleet.start(position, generation, cacheReloads)
         await position.next.ready
         requireAll(positions)
       }
@@ -41,6 +43,7 @@ export function rollingReload (fleet: Fleet, roles: Array<'http' | 'task'>, prog
       throw new ReloadFailedError((error as Error).message)
     }
     fleet.generation = generation
+    fleet.cacheReloads = cacheReloads
     for (const position of positions) {
       if (position.current !== undefined) leaving.push(position.current.gone)
       fleet.replace(position)

@@ -1,5 +1,5 @@
 import type { FastifyBaseLogger } from 'fastify'
-import { Header, SharedEntries } from '../shared-memory/index.ts'
+import { Header, SharedEntries, Slot, slotWord } from '../shared-memory/index.ts'
 import type { EntriesStats, EntrySpace, Found, SharedMemory } from '../shared-memory/index.ts'
 import { Encoded, dataOfError, decode, errorOf, isJsonKind, isKind, read } from '../values/index.ts'
 import type { ErrorData } from '../values/index.ts'
@@ -57,18 +57,18 @@ export class CacheStore {
   readonly #settings: CacheSettings
   readonly #encoded = new Encoded()
   readonly #near = new NearValues()
-  /** Reloads before the code of this worker: what older code made is not its own. */
+  /** The number of this worker's code: what other code made is not its own. */
   readonly #reloads: number
   #entries: SharedEntries | undefined
   #flights: Flights | undefined
   #outcomes: EntrySpace | undefined
-  #spaces: { clears: number, values: EntrySpace, answers: EntrySpace } | undefined
+  #spaces: { clears: number, newest: number, values: EntrySpace, answers: EntrySpace, later: Map<EntrySpace, EntrySpace> } | undefined
 
   constructor (memory: SharedMemory, settings: CacheSettings, log: FastifyBaseLogger) {
     this.#memory = memory
     this.#settings = settings
     this.log = log
-    this.#reloads = Atomics.load(memory.region.i32, Header.CACHE_RELOADS)
+    this.#reloads = memory.region.i32[slotWord(memory.slot.index, Slot.CACHE_RELOADS)]!
   }
 
   /** Keys of values. Those of before a clearing, by a reload or from the command line, are in another space, which nobody reads. */
@@ -153,8 +153,15 @@ export class CacheStore {
 
   /** Whoever computes the key at the moment computes it in vain. */
   delete (space: EntrySpace, key: string): boolean {
+    const isThere = this.deleteLater(space, key)
     this.flights.cancel(space, key)
-    return this.#open().remove(space, key, Date.now())
+    return this.#open().remove(space, key, Date.now()) || isThere
+  }
+
+  /** What newer code has there already, while this worker finishes what it has to do. */
+  deleteLater (space: EntrySpace, key: string): boolean {
+    const later = this.#currentSpaces().later.get(space)
+    return later !== undefined && this.delete(later, key)
   }
 
   /** The time of invalidations, for `sinceEpoch`. */
@@ -173,7 +180,8 @@ export class CacheStore {
 
   /** Also what was left for those that follow flights of the keys: they ask again. */
   clear (spaces: readonly EntrySpace[], prefix: string): Generator<number> {
-    return this.#open().clear([...spaces, this.#outcomesSpace()], prefix)
+    const { later } = this.#currentSpaces()
+    return this.#open().clear([...spaces.flatMap((space) => [space, later.get(space) ?? []].flat()), this.#outcomesSpace()], prefix)
   }
 
   /** For those that follow the flight, when they find nothing. */
@@ -219,11 +227,21 @@ export class CacheStore {
   }
 
   #currentSpaces () {
-    const clears = Atomics.load(this.#memory.region.i32, Header.CACHE_CLEARS)
-    if (this.#spaces?.clears === clears) return this.#spaces
+    const { i32 } = this.#memory.region
+    const clears = Atomics.load(i32, Header.CACHE_CLEARS)
+    const newest = Atomics.load(i32, Header.CACHE_RELOADS)
+    if (this.#spaces?.clears === clears && this.#spaces.newest === newest) return this.#spaces
     const entries = this.#open()
     const space = (name: string, reloads: number) => entries.space(`${name} after ${clears} clears and ${reloads} reloads`)
-    this.#spaces = { clears, values: space('values', this.#settings.clearOnReload ? this.#reloads : 0), answers: space('answers', this.#reloads) }
+    const { clearOnReload } = this.#settings
+    const values = space('values', clearOnReload ? this.#reloads : 0)
+    const answers = space('answers', this.#reloads)
+    const later = new Map<EntrySpace, EntrySpace>()
+    if (newest !== this.#reloads) {
+      later.set(answers, space('answers', newest))
+      if (clearOnReload) later.set(values, space('values', newest))
+    }
+    this.#spaces = { clears, newest, values, answers, later }
     return this.#spaces
   }
 }

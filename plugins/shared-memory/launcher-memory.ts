@@ -33,7 +33,7 @@ export interface LauncherMemory {
   readonly memory: SharedMemory
   readonly fd: number
   readonly bytes: number
-  claim (role: Role, workerId: number, generation: number): SlotIdentity
+  claim (role: Role, workerId: number, generation: number, cacheReloads?: number): SlotIdentity
   close (): void
 }
 
@@ -57,8 +57,8 @@ export function createLauncherMemory ({ bytes: wanted, folder, anonymousFd = -1,
     memory,
     fd,
     bytes,
-    claim (role, workerId, generation) {
-      const slot = claimSlot(region, role, workerId, generation)
+    claim (role, workerId, generation, cacheReloads) {
+      const slot = claimSlot(region, role, workerId, generation, cacheReloads)
       makeBell(slot)
       return slot
     },

@@ -48,8 +48,9 @@ export const Header = {
   SLOTS_USED: 10,
   /** Grows by one with each recovery of a dead worker's slot. */
   DEATHS: 11,
-  /** Grows by one with each reload that clears caches, before the first new worker starts, and with each clearing without a reload. */
+  /** Grows by one with each start and each reload that clears caches, before the first new worker starts; the number of the newest code. */
   CACHE_RELOADS: 12,
+  /** Grows by one with each clearing without a reload. */
   CACHE_CLEARS: 13,
   /** Guards the making of large objects. */
   CREATING: 14
@@ -76,6 +77,8 @@ export const Slot = {
   RSS: 14,
   LOOP_UTILIZATION: 16,
   LOOP_DELAY_P99: 18,
+  /** What `Header.CACHE_RELOADS` was for the code of this worker. */
+  CACHE_RELOADS: 20,
   /** What the worker has in its hands: pairs of a state word and the word that will refer to it. */
   INTENTS: 32
 } as const

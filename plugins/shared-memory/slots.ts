@@ -42,7 +42,7 @@ export const slotOf = (tag: number) => tag & (SLOTS - 1)
  * Takes a free slot for a worker that is about to start. Only one process claims slots (the launcher, or the process
  * that is alone), so this needs no race.
  */
-export function claimSlot (region: Region, role: Role, workerId: number, generation: number): SlotIdentity {
+export function claimSlot (region: Region, role: Role, workerId: number, generation: number, cacheReloads = 0): SlotIdentity {
   const { i32, f64 } = region
   for (let index = 0; index < SLOTS; index++) {
     const life = Atomics.load(i32, slotWord(index, Slot.LIFE))
@@ -52,6 +52,7 @@ export function claimSlot (region: Region, role: Role, workerId: number, generat
     i32[slotWord(index, Slot.ROLE)] = SlotRole[role.toUpperCase() as keyof typeof SlotRole]
     i32[slotWord(index, Slot.WORKER_ID)] = workerId
     i32[slotWord(index, Slot.GENERATION)] = generation
+    i32[slotWord(index, Slot.CACHE_RELOADS)] = cacheReloads
     f64[slotDouble(index, Slot.STARTED_AT)] = Date.now()
     if (index >= Atomics.load(i32, Header.SLOTS_USED)) Atomics.store(i32, Header.SLOTS_USED, index + 1)
     Atomics.store(i32, slotWord(index, Slot.LIFE), epoch << 2 | SlotState.STARTING)

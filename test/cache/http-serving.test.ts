@@ -2,7 +2,7 @@ import { Agent } from 'node:http'
 import t from 'tap'
 import { get } from '../support/load.ts'
 import { eventually, isRunning } from '../support/processes.ts'
-import { makeProject, start, status, swoole } from '../support/project.ts'
+import { makeProject, run, start, status, swoole, writeFiles } from '../support/project.ts'
 
 const app = `
   import swoole, { int } from '${swoole}'
@@ -86,4 +86,79 @@ t.test('when the worker that makes it is killed another one makes it, once, and 
   t.equal(answers.filter((answer) => answer === 2).length, 80 - cut)
   t.equal(JSON.parse((await get(port, '/runs')).body).runs, 2)
   t.ok((await status(folder)).workers.every((worker) => worker.pid !== pid))
+})
+
+t.test('workers of one code share answers and values, after a reload that failed, one of task workers, a kill and a stop', { timeout: 120_000 }, async t => {
+  const app = (text: string, broken = '') => `
+    import swoole from '${swoole}'
+    export default async function (fastify) {
+      ${broken}
+      await fastify.register(swoole, { cache: { clearOnReload: true }, memory: { file: 'memory' } })
+      // Connections are handed out in turn: who has another's asks again.
+      fastify.addHook('onRequest', async (request, reply) => {
+        const { at } = request.headers
+        if (at !== undefined && at !== String(process.pid)) return reply.code(421).send()
+      })
+      let state = 0
+      fastify.get('/x', { config: { cache: true } }, async () => \`${text} \${process.pid} \${++state}\`)
+      fastify.post('/x', async () => '')
+      fastify.get('/value', () => fastify.cache.get('v', () => \`${text} \${process.pid} \${++state}\`))
+      fastify.delete('/value', async () => await fastify.cache.delete('v'))
+      fastify.delete('/', async () => { await fastify.cache.clear(); return '' })
+    }`
+  const folder = makeProject(t, { 'app.ts': app('first') })
+  const args = ['--workers', '2', '--task-workers', '1']
+  const { port } = await start(t, folder, args)
+  const pids = async () => (await status(folder)).workers.filter(({ role, state }) => role === 'http' && state === 'ready').map(({ pid }) => pid)
+  const replaceOne = async () => {
+    const [killed, stays] = await pids()
+    process.kill(killed!, 'SIGKILL')
+    await eventually('it is replaced', async () => {
+      const now = await pids()
+      return now.length === 2 && !now.includes(killed!)
+    })
+    return { stays: stays!, fresh: (await pids()).find((pid) => pid !== stays)! }
+  }
+  const at = async (port: number, pid: number, path: string, method = 'GET'): Promise<string> => {
+    for (;;) {
+      const response = await fetch(`http://127.0.0.1:${port}${path}`, { method, headers: { at: String(pid), connection: 'close' } })
+      const body = await response.text()
+      if (response.status !== 421) return body
+    }
+  }
+  const requireShared = async ({ stays, fresh }: { stays: number, fresh: number }, what: string) => {
+    for (const [path, changes] of [['/x', [['/x', 'POST'], ['/', 'DELETE']]], ['/value', [['/value', 'DELETE'], ['/', 'DELETE']]]] as const) {
+      for (const [changed, method] of changes) {
+        const before = await at(port, stays, path)
+        t.equal(await at(port, fresh, path), before, `${what}: ${path}`)
+        await at(port, stays, changed, method)
+        const after = await at(port, fresh, path)
+        t.not(after, before, `${what}: ${method} ${changed}`)
+        t.equal(await at(port, stays, path), after)
+      }
+    }
+  }
+
+  writeFiles(folder, { 'app.ts': app('first', "throw new Error('broken')") })
+  t.match(await run(folder, ['reload']), { code: 1 })
+  writeFiles(folder, { 'app.ts': app('first') })
+  await requireShared(await replaceOne(), 'a reload that failed')
+
+  const { pid: primary, workers } = await status(folder)
+  const oldTask = workers.find(({ role }) => role === 'task')!.pid
+  process.kill(primary, 'SIGUSR2')
+  await eventually('task workers are reloaded', async () => (await status(folder)).workers.some(({ role, state, pid }) => role === 'task' && state === 'ready' && pid !== oldTask))
+  await requireShared(await replaceOne(), 'a reload of task workers')
+
+  writeFiles(folder, { 'app.ts': app('second') })
+  t.match(await run(folder, ['reload']), { code: 0 })
+  const replaced = await replaceOne()
+  t.match(await at(port, replaced.stays, '/x'), 'second')
+  await requireShared(replaced, 'a reload')
+
+  t.match(await run(folder, ['stop']), { code: 0 })
+  writeFiles(folder, { 'app.ts': app('third') })
+  const again = await start(t, folder, args)
+  const [pid] = await pids()
+  for (const path of ['/x', '/value']) t.match(await at(again.port, pid!, path), 'third', 'what was kept in the file is of other code')
 })
