@@ -1,5 +1,5 @@
 import { ClosedError } from '../errors.ts'
-import { LruRecords, isAlive, slotsUsed } from '../shared-memory/index.ts'
+import { LruRecords, isAlive, slotOf, slotsUsed } from '../shared-memory/index.ts'
 import type { EntrySpace, SharedMemory } from '../shared-memory/index.ts'
 
 /** A computation of a key's value that goes on in some worker. */
@@ -73,6 +73,8 @@ export class Flights {
       i32[record + RecordWord.TURN] = 0
       Atomics.store(i32, record + RecordWord.ID, this.#nextId())
     } else if (isBeside) {
+      // Who computes waits for the other ones, too.
+      i32[record + RecordWord.FOLLOWERS]! |= bitOf(slotOf(i32[record + RecordWord.OWNER]!)) | bitOf(slot.index)
       i32[record + RecordWord.OWNER] = slot.tag
       i32[record + RecordWord.TURN]!++
     } else if (follows) {

@@ -89,6 +89,7 @@ export class SharedCache {
       store.delete(store.values, full)
       return
     }
+    store.deleteLater(store.values, full)
     store.flights.cancel(store.values, full)
     if (store.write(store.values, full, value, { nowMs: Date.now(), ttlMs, tags: this.#tagsOf(tags) }) === 'too large') {
       throw new ValueTooLongError(`The value for the key ${showValue(key)} of the cache`, store.sizeOf(value), store.maxBytes)
@@ -190,7 +191,9 @@ export class SharedCache {
         const found = this.#fresh(run, key, notVersion)
         if (found === undefined) {
           const made = this.#make(run, key, compute, keeping, notVersion)
-          return await (beside === undefined ? made : this.#madeFirst(made, flight, run, key, notVersion))
+          // Until then nobody computes it as well.
+          if (beside === undefined && await settled(made, this.#times.computeTimeoutMs)) return await made
+          return await this.#madeFirst(made, flight, run, key, notVersion)
         }
         flights.end(flight)
         return found.value

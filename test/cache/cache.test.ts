@@ -1,12 +1,22 @@
 import t from 'tap'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Header, createLocalMemory } from '../../plugins/shared-memory/index.ts'
+import { SharedCache } from '../../plugins/cache/memory.ts'
+import { CacheStore } from '../../plugins/cache/store.ts'
+import { Header, Slot, createLocalMemory, slotWord } from '../../plugins/shared-memory/index.ts'
+import type { SharedMemory } from '../../plugins/shared-memory/index.ts'
 import { eventually } from '../support/processes.ts'
 import { World } from '../shared-memory/world.ts'
 import { openCache } from './peer.ts'
 
 const MEBIBYTE = 1024 * 1024
 const open = (size?: number, computeTimeoutMs?: number) => openCache(createLocalMemory(4 * MEBIBYTE), size, computeTimeoutMs).cache
+
+/** A worker with the code of a reload. */
+function reload (world: World): SharedMemory {
+  const memory = world.worker()
+  world.region.i32[slotWord(memory.slot.index, Slot.CACHE_RELOADS)] = Atomics.add(world.region.i32, Header.CACHE_RELOADS, 1) + 1
+  return memory
+}
 
 /** A clock that only the test moves. */
 function stopClock (t: { teardown (end: () => void): void }) {
@@ -236,17 +246,62 @@ t.test('one that computes for too long is not waited for', async t => {
   t.type(never, Promise)
 })
 
+t.test('all who compute a key at the same time, as the first took too long, have what is ready first', async t => {
+  const cache = open(undefined, 100)
+  const never = () => new Promise<string>(() => {})
+  const waiting: Array<Promise<string>> = []
+  for (const compute of [never, never, never, () => 'ready']) {
+    waiting.push(cache.get('a', compute))
+    await sleep(10)
+  }
+  t.strictSame(await Promise.all(waiting), Array(4).fill('ready'))
+})
+
 t.test('a clearing makes what was there unreachable, and a reload only if it is to', async t => {
-  const memory = createLocalMemory(4 * MEBIBYTE)
+  const world = new World(4 * MEBIBYTE)
+  const memory = world.worker()
   const { cache } = openCache(memory)
   await cache.set('a', 1)
-  Atomics.add(memory.region.i32, Header.CACHE_RELOADS, 1)
+  t.equal(await openCache(reload(world)).cache.get('a'), 1)
   t.equal(await cache.get('a'), 1)
-  t.equal(await openCache(memory).cache.get('a'), 1)
   Atomics.add(memory.region.i32, Header.CACHE_CLEARS, 1)
   t.equal(await cache.get('a'), undefined)
   await cache.set('a', 2)
   t.equal(await cache.get('a'), 2)
+})
+
+t.test('what old code changes while it ends is changed for new code', async t => {
+  const world = new World(4 * MEBIBYTE)
+  const settings = { size: MEBIBYTE, clearOnReload: true }
+  const cacheOf = (memory: SharedMemory) => {
+    const store = new CacheStore(memory, settings, { warn () {} } as never)
+    return { store, cache: new SharedCache(store, { ttlMs: 60_000, computeTimeoutMs: 1000 }) }
+  }
+  const old = cacheOf(world.worker())
+  await old.cache.set('a', 'old')
+  const { cache, store } = cacheOf(reload(world))
+  const changes: Array<[string, () => Promise<unknown>]> = [
+    ['set', () => old.cache.set('a', 'old')],
+    ['delete', () => old.cache.delete('a')],
+    ['clear', () => old.cache.clear()]
+  ]
+  for (const [name, change] of changes) {
+    t.equal(await cache.get('a', () => 'new'), 'new')
+    store.write(store.answers, 'url', 'answer', { nowMs: Date.now(), ttlMs: 60_000 })
+    await change()
+    t.equal(await cache.get('a'), undefined, name)
+    t.equal(store.has(store.answers, 'url', Date.now()), name !== 'clear')
+  }
+  t.equal(old.store.delete(old.store.answers, 'url'), false)
+  store.write(store.answers, 'url', 'answer', { nowMs: Date.now(), ttlMs: 60_000 })
+  t.equal(old.store.delete(old.store.answers, 'url'), true)
+  t.equal(store.has(store.answers, 'url', Date.now()), false)
+  const goOn = Promise.withResolvers<void>()
+  const computed = cache.get('b', async () => { await goOn.promise; return 'made before' })
+  await old.cache.set('b', 'old')
+  goOn.resolve()
+  t.equal(await computed, 'made before')
+  t.equal(await cache.get('b'), undefined)
 })
 
 t.test('what was begun before a clearing is neither kept nor given to who asks after it', async t => {

@@ -33,7 +33,7 @@ type Decision =
   | { to: 'compute', forward: Forward }
   | { to: 'refuse' }
 
-/** So long one waits for what another request computes, before it computes that itself. */
+/** So long all wait for what another request computes, before one of them computes it beside that, for all. */
 const WAIT_MS = 30_000
 const COMPLAINT_EVERY_MS = 10_000
 
@@ -143,6 +143,22 @@ function takeOff (visit: Visit, place: Place, wantsNewer: boolean): Decision {
   return lookAndDecide(visit, 'look', false)
 }
 
+/** One of those who have waited too long takes part; what is ready first ends the wait of all. */
+function besideOf (visit: Visit, slow: Flight): Exclude<Decision, { to: 'follow' }> {
+  const { store } = visit
+  const epoch = store.epoch()
+  const flight = store.flights.claim(slow.space, slow.key, { beside: slow, follows: false })
+  if (!flight.isLeader) return { to: 'compute', forward: 'miss' }
+  try {
+    const place = placeOf(visit, Date.now(), 'look')
+    if (place.key === slow.key) return { to: 'lead', lead: { place, flight, epoch } }
+  } catch (error) {
+    store.flights.end(flight)
+    throw error
+  }
+  return { to: 'compute', forward: 'miss' }
+}
+
 /** Undefined: the client has gone, and nobody is to be answered. */
 async function follow (visit: Visit, first: Flight): Promise<Exclude<Decision, { to: 'follow' }> | undefined> {
   const { store, reply: { raw } } = visit
@@ -153,7 +169,8 @@ async function follow (visit: Visit, first: Flight): Promise<Exclude<Decision, {
   try {
     for (let flight = first; ;) {
       const timeoutMs = untilMs - performance.now()
-      if (timeoutMs <= 0 || !await store.flights.ended(flight, { timeoutMs, signal: gone.signal })) return { to: 'compute', forward: 'miss' }
+      if (timeoutMs <= 0) return { to: 'compute', forward: 'miss' }
+      if (!await store.flights.ended(flight, { timeoutMs, signal: gone.signal })) return besideOf(visit, flight)
       const decision = decide(visit, 'look', store.outcome(flight) !== undefined)
       if (decision.to !== 'follow') return decision
       flight = decision.flight
