@@ -14,7 +14,7 @@ const directions = [
   ...plugins.map((name) => ({
     target: folders(name),
     from: './plugins',
-    except: [`./${name}`, './options', './shared-memory', './values', './items', './pools', './redis-engine', './application-fault.ts', './errors.ts', './packages.ts', './runtime.ts'],
+    except: [`./${name}`, './options', './shared-memory', './values', './items', './pools', './redis-engine', './any-request.ts', './application-fault.ts', './errors.ts', './packages.ts', './runtime.ts'],
     message: 'A plugin uses another by its decorator, not by its files.'
   })),
   { target: ['./plugins', './cli'], from: ['./test', './bench', './examples', './server.ts'], message: 'What is shipped does not import what is not.' }

@@ -1,4 +1,5 @@
 import type { FastifyReply, FastifyRequest, HookHandlerDoneFunction, onRequestHookHandler } from 'fastify'
+import type { AnyRequest } from '../any-request.ts'
 import { applicationFault, isPromise } from '../application-fault.ts'
 import { RateLimitedError, ValueInvalidError } from '../errors.ts'
 import { clientKey } from './client-key.ts'
@@ -15,7 +16,7 @@ const KEPT_TEXTS = 256
 /** What a route says in `config.rateLimiter`, beside the limit itself. */
 export interface RouteLimit {
   /** Whose bucket the request takes from; by default the client's address, of IPv6 its /64. Undefined: the request is not limited. */
-  keyGenerator?: (request: FastifyRequest) => string | undefined | Promise<string | undefined>
+  keyGenerator?: (request: AnyRequest) => string | undefined | Promise<string | undefined>
   /** Tokens that a request takes; 1 by default. */
   cost?: number
   /** Default: the plugin's option `headers`. */

@@ -1,13 +1,13 @@
 /** A session as a store meets it: a plain object, or the live one of @fastify/session or express-session. */
 export interface SessionLike {
-  cookie?: CookieLike
+  cookie?: CookieLike | undefined
 }
 
 /** The cookie of a session; expires is a Date, or what a store made of one. */
 export interface CookieLike {
-  expires?: Date | string | number | boolean | null
-  originalMaxAge?: number | null
-  maxAge?: number | null
+  expires?: Date | string | number | boolean | null | undefined
+  originalMaxAge?: number | null | undefined
+  maxAge?: number | null | undefined
 }
 
 /** A session as it is stored, without a property that is undefined. */

@@ -1,4 +1,4 @@
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { expect, test } from 'tstyche'
 import type { RateLimiter } from '../../plugins/swoole.ts'
 
@@ -14,5 +14,8 @@ test('the limiter and those it makes', () => {
 
 test('what a route says', () => {
   fastify.get('/', { config: { rateLimiter: { maxRequests: 1, window: 1000, cost: 2, keyGenerator: (request) => request.ip } } }, async () => '')
+  fastify.get<{ Params: { id: string } }>('/:id', { config: { rateLimiter: { keyGenerator: (request) => request.params.id } } }, async () => '')
+  fastify.get('/typed/:id', { config: { rateLimiter: { keyGenerator: ({ params: { id } }: FastifyRequest<{ Params: { id: string } }>) => id } } }, async () => '')
+  fastify.get('/plain', { config: { rateLimiter: { keyGenerator: ({ ip }: FastifyRequest) => ip } } }, async () => '')
   fastify.get('/free', { config: { rateLimiter: false } }, async () => '')
 })

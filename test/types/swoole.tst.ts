@@ -18,6 +18,12 @@ test('the decorators have their types', () => {
   expect(fastify.atomic).type.not.toBeCallableWith('n', 1n)
 })
 
+test('what a route says of its answers', () => {
+  const config = { cache: { ttl: '1m', vary: ['accept-language'] } }
+  fastify.get('/', { config }, async () => '')
+  fastify.get('/news/:id', { config: { cache: { tags: (request) => [`news ${request.params.id}`], key: ({ query }) => query.page } } }, async () => '')
+})
+
 test('the options are those of the schemas', () => {
   expect(fastify.register(swoole, { performance: { workerNum: 2, drainTimeout: '30s' }, memory: { size: '64mb' }, metrics: false })).type.not.toRaiseError()
   expect<SwooleOptions>().type.not.toBeAssignableFrom({ performance: { workerNum: 'many' } })

@@ -1,5 +1,6 @@
 import { inspect } from 'node:util'
 import type { FastifyRequest, RouteOptions } from 'fastify'
+import type { AnyRequest } from '../../any-request.ts'
 import { applicationFault, refuse } from '../../application-fault.ts'
 import { KeyInvalidError, OptionsInvalidError } from '../../errors.ts'
 import { parseDuration, requireNames } from '../../options/index.ts'
@@ -14,13 +15,13 @@ export interface RouteCache {
   /** How long an answer is fresh that does not say so itself. Default: the option `cache.ttl`. 0: only those that say so are kept. */
   ttl?: Duration
   /** Names under which `fastify.cache.invalidateTags` finds its answers; 60 at most. A function is called when the answer is there. */
-  tags?: string[] | ((request: FastifyRequest) => string[])
+  tags?: string[] | ((request: AnyRequest) => string[])
   /** Fields of the request that answers differ by, beside those that their Vary field names; they are added to that. */
   vary?: string[]
   /** How long an answer is still given after its time, while another one is made. Default 0. */
   staleWhileRevalidate?: Duration
   /** What stands for protocol, host and URL, within the route; undefined: the request passes by the cache. */
-  key?: (request: FastifyRequest) => string | undefined
+  key?: (request: AnyRequest) => string | undefined
 }
 
 /** The same, checked. */
