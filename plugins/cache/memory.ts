@@ -202,7 +202,10 @@ export class SharedCache {
       beside = isOver ? undefined : flight
       const got = this.#gotOf(flight, isOver, run, key, notVersion)
       if (got === 'nothing') continue
-      return got === 'alone' ? await this.#make(run, key, compute, keeping, notVersion) : got.value
+      if (got !== 'alone') return got.value
+      // No flight would tell of a deletion in another worker: what is made now is not for who asks from now on.
+      this.#runs.forget(key)
+      return await this.#make(run, key, compute, keeping, notVersion)
     }
   }
 

@@ -257,6 +257,23 @@ t.test('all who compute a key at the same time, as the first took too long, have
   t.strictSame(await Promise.all(waiting), Array(4).fill('ready'))
 })
 
+t.test('what is too large to be kept is not for who asks after another worker has deleted it', async t => {
+  const memory = createLocalMemory(8 * MEBIBYTE)
+  const [one, two] = [openCache(memory).cache, openCache(memory).cache]
+  const [first, second] = [Promise.withResolvers<string>(), Promise.withResolvers<string>()]
+  const isAlone = Promise.withResolvers<void>()
+  const leader = one.get('a', () => first.promise)
+  const follower = two.get('a', () => { isAlone.resolve(); return second.promise })
+  first.resolve('x'.repeat(MEBIBYTE))
+  await isAlone.promise
+  await one.delete('a')
+  const later = two.get('a', () => 'new')
+  second.resolve('old')
+  t.equal(await later, 'new')
+  t.equal(await follower, 'old')
+  t.equal((await leader).length, MEBIBYTE)
+})
+
 t.test('a clearing makes what was there unreachable, and a reload only if it is to', async t => {
   const world = new World(4 * MEBIBYTE)
   const memory = world.worker()
