@@ -47,7 +47,7 @@ t.test('when making a new one fails, the stale one is given on until its time is
   const app = await makeApp(t)
   let runs = 0
   app.fastify.get('/', { config: { cache: { ttl: '10s', staleWhileRevalidate: '1m' } } }, async () => {
-    if (++runs > 1) throw new Error('broken')
+    if (++runs > 1) throw Object.assign(new Error('broken'), { statusCode: runs === 3 ? 406 : 500 })
     return 'old'
   })
   await app.fastify.inject('/')

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { CacheStore } from '../store.ts'
+import { isFailure } from './keeping.ts'
 import type { Lead } from './keeping.ts'
 import { findPlace } from './kept.ts'
 import type { Place } from './kept.ts'
@@ -70,7 +71,7 @@ export class Refreshes {
     }
     this.#ask(request, ticket).then(({ statusCode }) => {
       if (this.#tickets.has(ticket)) fail({ statusCode }, ': the request for another did not come to its handler')
-      else if (statusCode >= 500) fail({ statusCode }, ': its handler failed')
+      else if (isFailure(statusCode)) fail({ statusCode }, ': its handler failed')
     }, (error) => fail({ err: error }, '')).finally(() => {
       clearTimeout(timer)
       if (this.#tickets.delete(ticket)) store.flights.end(flight)
