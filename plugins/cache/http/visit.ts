@@ -156,6 +156,8 @@ function besideOf (visit: Visit, slow: Flight): Exclude<Decision, { to: 'follow'
     store.flights.end(flight)
     throw error
   }
+  // What all of them wait for is not where they would look any more.
+  store.flights.end(flight)
   return { to: 'compute', forward: 'miss' }
 }
 
